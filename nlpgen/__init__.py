@@ -1,0 +1,18 @@
+"""Chinese language models on Keras 3: fill masks, classify with few labels or none."""
+
+from nlpgen.checkpoints import embedded_models
+from nlpgen.models import Bert, BertConfig, MaskedLM, NextSentence, PooledEncoder
+from nlpgen.text import Vocab, WordPieceTokenizer
+from nlpgen.version import __version__
+
+__all__ = [
+    "Bert",
+    "BertConfig",
+    "MaskedLM",
+    "NextSentence",
+    "PooledEncoder",
+    "Vocab",
+    "WordPieceTokenizer",
+    "__version__",
+    "embedded_models",
+]

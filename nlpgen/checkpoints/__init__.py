@@ -1,0 +1,32 @@
+from nlpgen.checkpoints.catalog import names as embedded_models
+from nlpgen.checkpoints.folder import FORMATS, ModelFolder, open_folder, save_folder, verify
+from nlpgen.checkpoints.names import (
+    Part,
+    Transposed,
+    dump_weights,
+    load_weights,
+    rows,
+    under,
+    unnamed_weights,
+)
+from nlpgen.checkpoints.safetensors import HuggingFaceTensors, torch_name
+from nlpgen.checkpoints.vocabulary import VocabularySubset
+
+__all__ = [
+    "FORMATS",
+    "HuggingFaceTensors",
+    "ModelFolder",
+    "Part",
+    "Transposed",
+    "VocabularySubset",
+    "dump_weights",
+    "embedded_models",
+    "load_weights",
+    "open_folder",
+    "rows",
+    "save_folder",
+    "torch_name",
+    "under",
+    "unnamed_weights",
+    "verify",
+]

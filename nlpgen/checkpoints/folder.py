@@ -1,0 +1,289 @@
+"""A model's folder: found, checked, opened, and saved whole or not at all.
+
+Three forms are read and written, and all look alike from inside: a `config.json`, a vocabulary, and tensors under their
+TensorFlow names.
+
+- `nlpgen`: `config.json`, `vocab.txt`, `model.safetensors`, and `manifest.json` with the SHA-256 of each file
+- `huggingface`: `config.json`, `vocab.txt`, `model.safetensors` (or shards) with PyTorch names
+- `tensorflow`: `bert_config.json`, `vocab.txt`, `bert_model.ckpt.*`
+"""
+
+import difflib
+import math
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nlpgen.checkpoints import catalog
+from nlpgen.checkpoints.files import (
+    existing_folder,
+    kind_of,
+    read_json,
+    refuse_what_is_no_weights,
+    replaced_folder,
+    sha256,
+    write_json,
+)
+from nlpgen.checkpoints.pickles import read_pickles
+from nlpgen.checkpoints.safetensors import (
+    INDEX,
+    WEIGHTS,
+    HuggingFaceTensors,
+    open_safetensors,
+    to_hugging_face,
+    write_safetensors,
+)
+from nlpgen.checkpoints.tensorflow import SUFFIX, TensorFlowTensors, checkpoint_prefix, write_tensorflow
+from nlpgen.errors import CheckpointCorrupt, CheckpointNotFound, ConfigError, InputError, UnsafeFormat
+
+MANIFEST = "manifest.json"
+FORMAT_VERSION = 1
+FORMATS = ("nlpgen", "huggingface", "tensorflow")
+OWN_NAMES = {
+    "README.md",
+    "bert_config.json",
+    "checkpoint",
+    "config.json",
+    MANIFEST,
+    WEIGHTS,
+    "tokenizer_config.json",
+    "vocab.txt",
+}
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """An opened folder.
+
+    Attributes:
+        path: the folder.
+        format: `"nlpgen"`, `"huggingface"` or `"tensorflow"`.
+        config: the fields of its config.
+        config_path: the file they come from.
+        vocab_path: its vocabulary, or `None`.
+        tokenizer_config: fields of `tokenizer_config.json`, where there is one.
+        tensors: a mapping from TensorFlow names to arrays, with `shape`, `dtype`, `original` and `unread`.
+    """
+
+    path: Path
+    format: str
+    config: dict
+    config_path: Path
+    vocab_path: Path | None
+    tokenizer_config: dict
+    tensors: object
+
+
+class OwnTensors:
+    """The tensors of our own folders, which are named as in TensorFlow already."""
+
+    def __init__(self, file):
+        self._file = file
+        self.shape, self.dtype = file.shape, file.dtype
+
+    def __contains__(self, name):
+        return name in self._file
+
+    def __iter__(self):
+        return iter(self._file)
+
+    def __getitem__(self, name):
+        return self._file[name]
+
+    def original(self, name):
+        """The file's own name of a tensor, or `None`."""
+        return name if name in self else None
+
+    def unread(self, used):
+        """Names in the file that are not in `used`."""
+        return [name for name in self if name not in used]
+
+
+def open_folder(name_or_folder, trust_pickle=False):
+    """Open the folder of a model.
+
+    Args:
+        name_or_folder: a name of the catalog, a folder, or a weight file or checkpoint prefix in it.
+        trust_pickle: whether PyTorch's pickles may be read.
+
+    Returns:
+        A `ModelFolder`.
+
+    Raises:
+        CheckpointNotFound: if there is nothing, or files are missing.
+        CheckpointCorrupt: if a file is not what it should be, or differs from the manifest.
+        UnsafeFormat: if the weights are a pickle, and `trust_pickle` is false.
+        ConfigError: if the config cannot be read.
+    """
+    path = _find(name_or_folder)
+    folder = path if path.is_dir() else path.parent
+    if (folder / MANIFEST).is_file():
+        verify(folder)
+        return _opened(folder, "nlpgen", OwnTensors(open_safetensors(folder)))
+    if trust_pickle:
+        return _opened(folder, "huggingface", HuggingFaceTensors(read_pickles(folder)))
+    if (folder / WEIGHTS).exists() or (folder / INDEX).exists():
+        return _opened(folder, "huggingface", HuggingFaceTensors(open_safetensors(folder)))
+    if not path.is_dir() or any(folder.glob("*.index")):
+        return _opened(folder, "tensorflow", TensorFlowTensors(path))
+    for candidate in sorted(p for p in folder.iterdir() if p.is_file() and p.suffix in (".bin", ".pt", ".pth", ".h5")):
+        refuse_what_is_no_weights(candidate)
+    raise CheckpointNotFound(
+        f"{folder} holds {_listing(folder)}; expected {MANIFEST} (nlpgen), {WEIGHTS} (Hugging Face) or "
+        "a TensorFlow checkpoint (*.index and *.data-00000-of-00001). Copy the weights there too."
+    )
+
+
+def verify(folder):
+    """Compare every file of one of our folders with its manifest.
+
+    Raises:
+        CheckpointCorrupt: with all files that are missing or changed.
+    """
+    folder = Path(folder)
+    manifest = read_json(folder / MANIFEST)
+    version, files = manifest.get("format_version"), manifest.get("files")
+    if not isinstance(version, int) or not isinstance(files, dict):
+        raise CheckpointCorrupt(f"{folder / MANIFEST} has no `format_version` or no `files`. Take the folder again.")
+    if version > FORMAT_VERSION:
+        raise CheckpointCorrupt(
+            f"{folder} has format version {version}, this nlpgen reads up to {FORMAT_VERSION}. "
+            "Install a newer nlpgen: pip install -U nlpgen"
+        )
+    with ThreadPoolExecutor(2) as pool:
+        problems = [problem for problem in pool.map(lambda item: _problem(folder, *item), files.items()) if problem]
+    if problems:
+        raise CheckpointCorrupt(
+            f"{folder} is not as it was saved:\n  " + "\n  ".join(problems) + "\nTake the folder again."
+        )
+
+
+def save_folder(folder, config, tensors, format="nlpgen", vocab=None, tokenizer_config=None, about=None):
+    """Write a model's folder; a reader finds the old one or the new one, never a part.
+
+    Args:
+        folder: where; an existing model folder is replaced.
+        config: fields of `config.json`.
+        tensors: `{TensorFlow name: array}`.
+        format: one of `FORMATS`.
+        vocab: a `Vocab`, or `None`.
+        tokenizer_config: fields of `tokenizer_config.json`.
+        about: further fields of the manifest.
+
+    Raises:
+        InputError: if the format is unknown.
+        OutputError: if the folder cannot be written; what was there is intact.
+    """
+    if format not in FORMATS:
+        raise InputError(f"`format` must be one of {', '.join(map(repr, FORMATS))}. Received: {format!r}")
+    size = sum(np.asarray(tensor).nbytes for tensor in tensors.values())
+    with replaced_folder(folder, _is_ours, needs_bytes=size) as work:
+        write_json(work / ("bert_config.json" if format == "tensorflow" else "config.json"), config)
+        if vocab is not None:
+            vocab.write(work / "vocab.txt")
+        if tokenizer_config:
+            write_json(work / "tokenizer_config.json", tokenizer_config)
+        if format == "tensorflow":
+            write_tensorflow(work, tensors)
+        else:
+            write_safetensors(work / WEIGHTS, to_hugging_face(tensors) if format == "huggingface" else tensors)
+        if format == "nlpgen":
+            _carry_card(folder, work)
+            write_json(work / MANIFEST, _manifest(work, tensors, about or {}))
+
+
+def _find(name_or_folder):
+    path = existing_folder(Path(name_or_folder).expanduser())
+    if path.exists():
+        if path.is_file() and not SUFFIX.search(path.name) and path.name not in (WEIGHTS, INDEX, MANIFEST):
+            refuse_what_is_no_weights(path)
+        return path
+    if checkpoint_prefix(path).with_name(checkpoint_prefix(path).name + ".index").is_file():
+        return path
+    named = catalog.find(str(name_or_folder))
+    if named is not None:
+        return named
+    beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+    near = difflib.get_close_matches(path.name, beside + catalog.names(), n=3, cutoff=0.5)
+    raise CheckpointNotFound(
+        f"There is no model at {name_or_folder}."
+        + (f" Did you mean {', '.join(near)}?" if near else "")
+        + f" Give a folder, or one of the embedded models: {', '.join(catalog.names()) or 'none'}."
+    )
+
+
+def _opened(folder, format, tensors):
+    config_path = _config_path(folder)
+    vocab_path = folder / "vocab.txt"
+    extra = folder / "tokenizer_config.json"
+    return ModelFolder(
+        path=folder,
+        format=format,
+        config=read_json(config_path),
+        config_path=config_path,
+        vocab_path=vocab_path if vocab_path.is_file() else None,
+        tokenizer_config=read_json(extra) if extra.is_file() else {},
+        tensors=tensors,
+    )
+
+
+def _config_path(folder):
+    for name in ("config.json", "bert_config.json"):
+        if (folder / name).is_file():
+            return folder / name
+    others = sorted(p for p in folder.glob("*config*.json") if p.name != "tokenizer_config.json")
+    if len(others) == 1:
+        return others[0]
+    raise ConfigError(
+        f"{folder} holds {_listing(folder)}; expected one config.json or bert_config.json with the fields of the "
+        "model. Copy it there from the release."
+    )
+
+
+def _problem(folder, name, entry):
+    path = folder / name
+    if path.parent != folder or not path.is_file():
+        return f"{name} is missing"
+    size = path.stat().st_size
+    if size != entry["bytes"]:
+        kind = kind_of(path)
+        if kind == "pickle":
+            raise UnsafeFormat(f"{path} is a pickle, not the file that was saved. Take the folder again.")
+        return f"{name}: expected {entry['bytes']:,} bytes, found {size:,}" + (f" ({kind})" if kind != "other" else "")
+    found = sha256(path)
+    return None if found == entry["sha256"] else f"{name}: sha256 expected {entry['sha256']}, found {found}"
+
+
+def _manifest(work, tensors, about):
+    return {
+        "format": "nlpgen",
+        "format_version": FORMAT_VERSION,
+        **about,
+        "files": {
+            path.name: {"sha256": sha256(path), "bytes": path.stat().st_size}
+            for path in sorted(work.iterdir())
+            if path.name != "README.md"  # a card may be edited
+        },
+        "parameters": sum(math.prod(tensor.shape) for tensor in tensors.values()),
+        "tensors": {
+            name: {"shape": list(tensor.shape), "dtype": str(tensor.dtype)} for name, tensor in sorted(tensors.items())
+        },
+    }
+
+
+def _carry_card(folder, work):
+    """Keep the model card of a folder that is saved again."""
+    card = Path(folder).expanduser() / "README.md"
+    if card.is_file():
+        (work / "README.md").write_bytes(card.read_bytes())
+
+
+def _is_ours(name):
+    return name in OWN_NAMES or SUFFIX.search(name) is not None
+
+
+def _listing(folder):
+    names = sorted(p.name for p in folder.iterdir())
+    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "") if names else "nothing"

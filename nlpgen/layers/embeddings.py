@@ -1,0 +1,73 @@
+"""The input embeddings of the BERT family."""
+
+import keras
+from keras import ops
+
+from nlpgen.layers.norms import LayerNorm
+from nlpgen.layers.positions import PositionEmbedding
+
+
+@keras.saving.register_keras_serializable("nlpgen")
+class InputEmbeddings(keras.layers.Layer):
+    """token + segment + position, then norm and dropout.
+
+    Args:
+        vocab_size: rows of the token table.
+        num_segments: rows of the segment table; 0 for models without one.
+        num_positions: rows of the position table; `None` for models that encode position elsewhere.
+        size: width of all tables.
+        hierarchical: see `PositionEmbedding`.
+        dropout: rate.
+        initializer_range: standard deviation of new tables.
+        norm: options of `LayerNorm`.
+
+    Call arguments:
+        token_ids, segment_ids, position_ids: `(batch, length)`; the last two may be `None`, for segment 0 and for
+            positions 0, 1, 2, ….
+        condition: see `LayerNorm`.
+    """
+
+    def __init__(
+        self,
+        vocab_size,
+        num_segments,
+        num_positions,
+        size,
+        hierarchical=None,
+        dropout=0.0,
+        initializer_range=0.02,
+        norm=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        options = {
+            "embeddings_initializer": keras.initializers.TruncatedNormal(stddev=initializer_range),
+            "dtype": self.dtype_policy,
+        }
+        self.token = keras.layers.ReversibleEmbedding(vocab_size, size, name="token", **options)
+        self.segment = self.position = None
+        if num_segments:
+            self.segment = keras.layers.Embedding(num_segments, size, name="segment", **options)
+        if num_positions is not None:
+            self.position = PositionEmbedding(num_positions, size, hierarchical, name="position", **options)
+        self.norm = LayerNorm(name="norm", dtype=self.dtype_policy, **(norm or {}))
+        self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
+
+    def build(self, token_ids_shape, *_, **__):
+        for layer in filter(None, (self.token, self.segment, self.position)):
+            layer.build(token_ids_shape)
+        self.norm.build((*token_ids_shape, self.token.output_dim))
+
+    def call(self, token_ids, segment_ids=None, position_ids=None, condition=None):
+        x = self.token(token_ids)
+        if self.segment is not None:
+            x = x + self.segment(ops.zeros_like(token_ids) if segment_ids is None else segment_ids)
+        if self.position is not None:
+            length = token_ids.shape[1]
+            if length is not None and length > self.position.longest:
+                raise ValueError(
+                    f"The input has {length} positions, but the model knows {self.position.longest}. Shorten the "
+                    "texts (`max_length`), or load the model with `hierarchical_position=0.4`."
+                )
+            x = x + self.position(ops.arange(ops.shape(token_ids)[1]) if position_ids is None else position_ids)
+        return self.dropout(self.norm(x, condition))

@@ -1,0 +1,75 @@
+"""Layer normalization, plain and conditional."""
+
+import keras
+
+from nlpgen.layers.activations import ACTIVATIONS
+
+
+@keras.saving.register_keras_serializable("nlpgen")
+class LayerNorm(keras.layers.LayerNormalization):
+    """Layer normalization whose scale and shift may depend on a vector.
+
+    `gamma + W_gamma h` and `beta + W_beta h`, with `h = activation(W condition)` or the condition itself. `W_gamma` and
+    `W_beta` start at zero, so a pretrained model is unchanged at first (Su, 2020, https://kexue.fm/archives/7124).
+
+    Args:
+        epsilon: added to the variance.
+        condition_size: size of the condition; `None` for plain layer normalization.
+        condition_hidden_size: size of `h`; `None` to use the condition itself.
+        condition_hidden_act: activation of `h`.
+
+    Call arguments:
+        x: `(batch, length, size)`.
+        condition: `(batch, condition_size)`, where the layer is conditional.
+    """
+
+    def __init__(
+        self,
+        epsilon=1e-12,
+        condition_size=None,
+        condition_hidden_size=None,
+        condition_hidden_act="linear",
+        **kwargs,
+    ):
+        conditional = condition_size is not None
+        super().__init__(epsilon=epsilon, center=not conditional, scale=not conditional, **kwargs)
+        self.condition_size = condition_size
+        self.condition_hidden_size = condition_hidden_size
+        self.condition_hidden_act = condition_hidden_act
+        self.condition_hidden = self.condition_gamma = self.condition_beta = None
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        if self.condition_size is None:
+            return
+        size, inner = input_shape[-1], self.condition_size
+        self.gamma = self.add_weight(shape=(size,), initializer="ones", name="gamma")
+        self.beta = self.add_weight(shape=(size,), initializer="zeros", name="beta")
+        options = {"use_bias": False, "dtype": self.dtype_policy}
+        if self.condition_hidden_size:
+            activation = ACTIVATIONS[self.condition_hidden_act]
+            self.condition_hidden = keras.layers.Dense(
+                self.condition_hidden_size, activation, name="condition_hidden", **options
+            )
+            self.condition_hidden.build((None, inner))
+            inner = self.condition_hidden_size
+        for name in ("condition_gamma", "condition_beta"):
+            dense = keras.layers.Dense(size, kernel_initializer="zeros", name=name, **options)
+            dense.build((None, inner))
+            setattr(self, name, dense)
+
+    def call(self, x, condition=None):
+        if self.condition_size is None:
+            return super().call(x)
+        if condition is None:
+            raise ValueError(f"`{self.name}` is conditional: give `condition` of {self.condition_size} values a row.")
+        if self.condition_hidden is not None:
+            condition = self.condition_hidden(condition)
+        gamma = self.gamma + self.condition_gamma(condition)[:, None, :]
+        beta = self.beta + self.condition_beta(condition)[:, None, :]
+        return super().call(x) * gamma + beta
+
+    def get_config(self):
+        names = ("condition_size", "condition_hidden_size", "condition_hidden_act")
+        config = {name: value for name, value in super().get_config().items() if name not in ("center", "scale")}
+        return config | {name: getattr(self, name) for name in names}

@@ -1,0 +1,94 @@
+"""Configs: the fields of the released `config.json`, checked."""
+
+import dataclasses
+import types
+import typing
+
+from nlpgen.errors import ConfigError
+from nlpgen.layers import ACTIVATIONS
+
+NUMBER = {float: (int, float), int: int}
+
+
+class Config:
+    """Base of the architectures' config dataclasses.
+
+    Fields are named as in the released `config.json`, so that the file is the config. A field without a default must be
+    in the file.
+    """
+
+    @classmethod
+    def from_dict(cls, values, where="the config"):
+        """Take the fields that the class knows out of a dict.
+
+        Args:
+            values: e.g. a parsed `config.json`; other fields are left aside.
+            where: the file, for messages.
+
+        Raises:
+            ConfigError: with every field that is missing or wrong.
+        """
+        fields = {field.name: field for field in dataclasses.fields(cls)}
+        known = {name: value for name, value in values.items() if name in fields}
+        problems = [
+            f"`{name}` is missing"
+            for name, field in fields.items()
+            if field.default is dataclasses.MISSING and name not in known
+        ]
+        types_ = typing.get_type_hints(cls)
+        wrong = [_type_problem(name, types_[name], value) for name, value in known.items()]
+        problems += [problem for problem in wrong if problem]
+        if not problems:
+            config = cls(**known)
+            problems = config.problems()
+            if not problems:
+                return config
+        raise ConfigError(f"{where} does not describe a {cls.__name__}:\n  " + "\n  ".join(problems))
+
+    def problems(self):
+        """What is wrong with the values, a list of sentences."""
+        return []
+
+    def to_dict(self):
+        """The fields as they are written to `config.json`."""
+        return dataclasses.asdict(self)
+
+    def replace(self, **changes):
+        """A config with other values, checked again.
+
+        Raises:
+            ConfigError: if a field is unknown or a value wrong.
+        """
+        unknown = sorted(changes.keys() - {field.name for field in dataclasses.fields(self)})
+        if unknown:
+            names = ", ".join(field.name for field in dataclasses.fields(self))
+            raise ConfigError(f"{type(self).__name__} has no field {', '.join(unknown)}. It has: {names}.")
+        return type(self).from_dict(self.to_dict() | changes, "the changed config")
+
+    def _must_be_positive(self, *names):
+        return [
+            f"`{name}` must be 1 or more. Received: {getattr(self, name)}" for name in names if getattr(self, name) < 1
+        ]
+
+    def _must_be_rate(self, *names):
+        return [
+            f"`{name}` must be from 0 to 1. Received: {getattr(self, name)}"
+            for name in names
+            if not 0 <= getattr(self, name) < 1
+        ]
+
+    def _must_be_activation(self, *names):
+        return [
+            f"`{name}` must be one of {', '.join(ACTIVATIONS)}. Received: {getattr(self, name)!r}"
+            for name in names
+            if getattr(self, name) not in ACTIVATIONS
+        ]
+
+
+def _type_problem(name, kind, value):
+    kinds = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    for kind in kinds:
+        if isinstance(value, NUMBER.get(kind, kind)) and (kind is bool or not isinstance(value, bool)):
+            return None
+    expected = " or ".join("null" if kind is type(None) else kind.__name__ for kind in kinds)
+    return f"`{name}` must be {expected}. Received: {value!r:.60} ({type(value).__name__})"

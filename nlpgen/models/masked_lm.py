@@ -1,0 +1,221 @@
+"""A backbone with the masked-language-model head, for any architecture that has one."""
+
+import warnings
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+from keras import ops
+
+from nlpgen.checkpoints import under
+from nlpgen.errors import CheckpointWarning, InputError, WeightsMismatch
+from nlpgen.layers import ACTIVATIONS, LayerNorm
+from nlpgen.models.architectures import architecture_of
+from nlpgen.models.pretrained import PretrainedModel
+from nlpgen.text import check_texts, length_batches, pad
+
+
+@dataclass(frozen=True)
+class FilledMask:
+    """What `MaskedLM.fill_mask` found for one text.
+
+    Attributes:
+        text: the text with the likeliest token at each mask.
+        candidates: for each mask a list of `(token, probability)`, likeliest first.
+    """
+
+    text: str
+    candidates: list
+
+
+@keras.saving.register_keras_serializable("nlpgen")
+class MaskedLMHead(keras.layers.Layer):
+    """Hidden states to the space of the token embedding, and a bias for each token.
+
+    Args:
+        vocab_size, embedding_size: shape of the token embedding.
+        activation: a name in `ACTIVATIONS`.
+        initializer_range: standard deviation of a new kernel.
+        norm: options of `LayerNorm`.
+    """
+
+    def __init__(self, vocab_size, embedding_size, activation, initializer_range=0.02, norm=None, **kwargs):
+        super().__init__(**kwargs)
+        self.vocab_size = vocab_size
+        self.embedding_size = embedding_size
+        self.dense = keras.layers.Dense(
+            embedding_size,
+            ACTIVATIONS[activation],
+            kernel_initializer=keras.initializers.TruncatedNormal(stddev=initializer_range),
+            name="dense",
+            dtype=self.dtype_policy,
+        )
+        self.norm = LayerNorm(name="norm", dtype=self.dtype_policy, **(norm or {}))
+
+    def build(self, input_shape):
+        self.dense.build(input_shape)
+        self.norm.build((*input_shape[:-1], self.embedding_size))
+        self.bias = self.add_weight(shape=(self.vocab_size,), initializer="zeros", name="bias")
+
+    def call(self, x, condition=None):
+        return self.norm(self.dense(x), condition)
+
+
+@keras.saving.register_keras_serializable("nlpgen")
+class MaskedLM(PretrainedModel):
+    """A masked language model: logits of every token of the vocabulary at every position, or at those asked for.
+
+    Args:
+        backbone: a built or unbuilt `Backbone`.
+
+    Call arguments:
+        inputs: those of the backbone. With `positions` `(batch, n)` the head and the last block run only there.
+
+    Returns:
+        Logits `(batch, length, vocab_size)`, or `(batch, n, vocab_size)`.
+    """
+
+    architecture = staticmethod(architecture_of)
+    hugging_face_class = "{}ForMaskedLM"
+
+    def __init__(self, backbone, **kwargs):
+        super().__init__(dtype=backbone.dtype_policy, **kwargs)
+        self.backbone = backbone
+        self.tokenizer = backbone.tokenizer
+        c = backbone.config
+        self.head = MaskedLMHead(
+            c.vocab_size,
+            backbone.embeddings.token.output_dim,
+            c.hidden_act,
+            c.initializer_range,
+            norm=backbone.norm_options,
+            dtype=self.dtype_policy,
+            name="head",
+        )
+
+    @property
+    def checkpoint_names(self):
+        names = under("backbone", self.backbone.checkpoint_names)
+        return names | under("head", self.backbone.head_names("masked_lm"))
+
+    def build(self, input_shape=None):
+        if not self.backbone.built:
+            self.backbone.build()
+        self.head.build((None, None, self.backbone.config.hidden_size))
+
+    def call(self, inputs):
+        return self.logits(self.backbone(inputs), condition=inputs.get("condition"))
+
+    def logits(self, hidden, token_ids=None, condition=None):
+        """Hidden states, at any positions, to logits.
+
+        Args:
+            hidden: `(batch, n, hidden_size)`.
+            token_ids: `(k,)`; only the logits of these tokens.
+            condition: see `LayerNorm`.
+
+        Returns:
+            `(batch, n, vocab_size)` or `(batch, n, k)`.
+        """
+        x = self.head(hidden, condition)
+        if token_ids is None:
+            return self.backbone.embeddings.token(x, reverse=True) + ops.cast(self.head.bias, x.dtype)
+        rows = ops.take(self.backbone.embeddings.token.embeddings, token_ids, axis=0)
+        bias = ops.take(self.head.bias, token_ids)
+        return ops.matmul(x, ops.transpose(ops.cast(rows, x.dtype))) + ops.cast(bias, x.dtype)
+
+    def fill_mask(self, texts, top_k=5):
+        """Guess what stands at each `[MASK]`.
+
+        Args:
+            texts: a string with one `[MASK]` or several, or a list of such strings.
+            top_k: how many candidates a mask gets.
+
+        Returns:
+            A `FilledMask` for a string, a list of them for a list.
+
+        Raises:
+            InputError: if a text has no `[MASK]` or is too long for the model, or `top_k` is out of range.
+        """
+        if isinstance(texts, str):
+            return self.fill_mask([texts], top_k)[0]
+        texts, tokenizer = check_texts(texts), self._tokenizer()
+        if not 1 <= top_k <= len(tokenizer.vocab):
+            raise InputError(f"`top_k` must be from 1 to {len(tokenizer.vocab):,}. Received: {top_k}")
+        rows = [self._mask_row(text, i) for i, text in enumerate(texts)]
+        results = [None] * len(texts)
+        for indices, length in length_batches([len(row) for row in rows]):
+            masks = [[at for at, id in enumerate(rows[i]) if id == tokenizer.mask_id] for i in indices]
+            logits = self.predict_on_batch(
+                {"token_ids": pad([rows[i] for i in indices], tokenizer.pad_id, length), "positions": pad(masks)}
+            )
+            for i, positions, row in zip(indices, masks, logits, strict=True):
+                row = np.asarray(row[: len(positions), : len(tokenizer.vocab)], dtype="float32")
+                results[i] = self._filled(texts[i], _softmax(row), top_k)
+        return results
+
+    @classmethod
+    def check_checkpoint(cls, folder, backbone_class):
+        """Refuse a checkpoint without the head, and warn of one whose head was never trained.
+
+        An untrained head still has the first values of its layer normalization, or a bias that is one number.
+        """
+        table = backbone_class.heads.get("masked_lm", {})
+        names = {part: getattr(scope, "scope", scope) for part, scope in table.items()}
+        tensors = folder.tensors
+        if "bias" in names and names["bias"] not in tensors and f"{names['dense']}/kernel" not in tensors:
+            raise WeightsMismatch(
+                f"{folder.path} has no masked-language-model head (`{names['bias']}` and its like), so it cannot fill "
+                f"masks. Load its encoder alone with {backbone_class.__name__}.from_pretrained, or take a checkpoint "
+                "with the head."
+            )
+        norm, bias = names.get("norm"), names.get("bias")
+        if f"{norm}/gamma" in tensors and np.all(tensors[f"{norm}/gamma"] == 1) and np.all(tensors[f"{norm}/beta"] == 0):
+            reason = f"`{norm}` has its first values"
+        elif bias in tensors and np.ptp(np.asarray(tensors[bias], dtype="float32")) == 0:
+            reason = f"`{bias}` is the same for every token"
+        else:
+            return
+        warnings.warn(
+            f"The masked-language-model head of {folder.path} looks untrained ({reason}): what it fills into masks is "
+            "noise. Known of HFL's RoBERTa-wwm-ext-large; use its encoder, or train the head.",
+            CheckpointWarning,
+            stacklevel=4,
+        )
+
+    def _tokenizer(self):
+        if self.tokenizer is None:
+            raise InputError("This model has no tokenizer. Load it from a folder with a vocab.txt, or set `tokenizer`.")
+        return self.tokenizer
+
+    def _mask_row(self, text, index):
+        """`[CLS] text [SEP]` where only `[MASK]` is read as a special token."""
+        tokenizer = self._tokenizer()
+        mask = tokenizer.special_tokens["mask"]
+        if mask not in text:
+            raise InputError(f"`texts[{index}]` has no {mask}: {text[:40]!r}. Put {mask} where a token is to be found.")
+        row = [tokenizer.cls_id]
+        for piece in tokenizer.ids(text.split(mask)):
+            row += [*piece, tokenizer.mask_id]
+        row[-1] = tokenizer.sep_id
+        longest = self.backbone.longest
+        if longest is not None and len(row) > longest:
+            raise InputError(
+                f"`texts[{index}]` has {len(row):,} tokens, but the model reads {longest:,} at most. "
+                f"Give only the part around the {mask}."
+            )
+        return row
+
+    def _filled(self, text, probabilities, top_k):
+        tokenizer, candidates = self._tokenizer(), []
+        for row in probabilities:
+            best = np.argsort(-row, kind="stable")[:top_k]
+            candidates.append([(tokenizer.vocab.token(i), float(row[i])) for i in best])
+        for (token, _), *_ in candidates:
+            text = text.replace(tokenizer.special_tokens["mask"], token.removeprefix("##"), 1)
+        return FilledMask(text, candidates)
+
+
+def _softmax(x):
+    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)

@@ -1,0 +1,17 @@
+from nlpgen.text.batches import bucket, length_batches, pad
+from nlpgen.text.tokenizer import Encoding, Tokenizer, check_texts, fit_lengths, shorten
+from nlpgen.text.vocab import Vocab
+from nlpgen.text.wordpiece import WordPieceTokenizer
+
+__all__ = [
+    "Encoding",
+    "Tokenizer",
+    "Vocab",
+    "WordPieceTokenizer",
+    "bucket",
+    "check_texts",
+    "fit_lengths",
+    "length_batches",
+    "pad",
+    "shorten",
+]

@@ -1,0 +1,272 @@
+"""Strings ↔ token ids: what all tokenizers share."""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from nlpgen.errors import InputError, VocabularyError
+from nlpgen.text.batches import pad
+from nlpgen.text.vocab import Vocab, is_cjk
+
+SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """One encoded text or pair; all lists have the same length.
+
+    Attributes:
+        token_ids: ids, special tokens included.
+        segment_ids: 0 for the first text and its special tokens, 1 for the second's.
+        offsets: `(start, end)` in characters of the original string; `(0, 0)` for a special token.
+        parts: which string the token comes from: 0, 1, or `None` for a special token.
+    """
+
+    token_ids: list
+    segment_ids: list
+    offsets: list
+    parts: list
+
+    def __len__(self):
+        return len(self.token_ids)
+
+
+class Tokenizer:
+    """Base of the tokenizers: special tokens, pairs, truncation, batches, decoding.
+
+    A subclass gives `pieces`, which cuts strings into tokens.
+
+    Args:
+        vocab: a `Vocab`.
+        pad, unk, cls, sep, mask: the special tokens. `[MASK]` may be missing from the vocabulary; `mask_id` then
+            raises.
+    """
+
+    def __init__(self, vocab, pad="[PAD]", unk="[UNK]", cls="[CLS]", sep="[SEP]", mask="[MASK]"):
+        self.vocab = vocab
+        self.special_tokens = {"pad": pad, "unk": unk, "cls": cls, "sep": sep, "mask": mask}
+        missing = [token for role, token in self.special_tokens.items() if token not in vocab and role != "mask"]
+        if missing:
+            raise VocabularyError(
+                f"The vocabulary of {len(vocab):,} tokens has no {', '.join(missing)}. "
+                "Take the `vocab.txt` that belongs to the model, or name its special tokens."
+            )
+        self.pad_id, self.unk_id, self.cls_id, self.sep_id = (vocab.id(t) for t in (pad, unk, cls, sep))
+        self.special_ids = frozenset(vocab.ids[t] for t in self.special_tokens.values() if t in vocab)
+
+    @property
+    def mask_id(self):
+        """Id of `[MASK]`.
+
+        Raises:
+            VocabularyError: if the vocabulary has none.
+        """
+        mask = self.special_tokens["mask"]
+        if mask not in self.vocab:
+            raise VocabularyError(
+                f"The vocabulary has no {mask}, so the model can fill no masks. "
+                "Take the `vocab.txt` that belongs to the model."
+            )
+        return self.vocab.id(mask)
+
+    def pieces(self, texts, special_tokens=False):
+        """Cut strings into tokens, without `[CLS]` and `[SEP]`.
+
+        Args:
+            texts: a list of strings.
+            special_tokens: whether `[MASK]`, `[SEP]` and their like in a text are those tokens. Otherwise they are
+                plain text, as whatever a user typed should be.
+
+        Returns:
+            For each string a pair: token ids, and offsets `(start, end)` in its characters.
+        """
+        raise NotImplementedError
+
+    def ids(self, texts, special_tokens=False):
+        """Token ids of a string (a list) or of strings (a list of lists), without `[CLS]` and `[SEP]`."""
+        single = isinstance(texts, str)
+        rows = [ids for ids, _ in self.pieces(check_texts([texts] if single else texts), special_tokens)]
+        return rows[0] if single else rows
+
+    def encode(
+        self, text, pair=None, *, max_length=None, truncate="longest", truncate_side="right", special_tokens=False
+    ):
+        """Encode a text, or a pair, as `[CLS] text [SEP]` or `[CLS] text [SEP] pair [SEP]`.
+
+        Args:
+            text, pair: strings.
+            max_length: most tokens, special ones included.
+            truncate: which string is cut when there are more: `"longest"` (the longer one, token by token), `"first"`
+                or `"second"`.
+            truncate_side: which end of it, `"right"` or `"left"`.
+            special_tokens: see `pieces`.
+
+        Returns:
+            An `Encoding`.
+
+        Raises:
+            InputError: if a text is no string, or if `max_length` leaves no room.
+        """
+        pairs = None if pair is None else [pair]
+        return self._encode([text], pairs, max_length, truncate, truncate_side, special_tokens)[0]
+
+    def __call__(
+        self,
+        texts,
+        pairs=None,
+        *,
+        max_length=None,
+        truncate="longest",
+        truncate_side="right",
+        special_tokens=False,
+    ):
+        """Encode a batch into arrays, padded to its longest row; the arguments are those of `encode`.
+
+        Args:
+            texts: a string or a list of them.
+            pairs: the second texts, as many.
+
+        Returns:
+            `{"token_ids", "segment_ids"}`, int32 arrays `(batch, length)`.
+        """
+        texts, pairs = ([x] if isinstance(x, str) else x for x in (texts, pairs))
+        rows = self._encode(texts, pairs, max_length, truncate, truncate_side, special_tokens)
+        return {
+            "token_ids": pad([row.token_ids for row in rows], self.pad_id),
+            "segment_ids": pad([row.segment_ids for row in rows]),
+        }
+
+    def _encode(self, texts, pairs, max_length, truncate, side, special_tokens):
+        columns = [check_texts(texts)]
+        if pairs is not None:
+            columns.append(check_texts(pairs, "pairs"))
+            if len(columns[0]) != len(columns[1]):
+                raise InputError(f"Got {len(columns[0])} texts, but {len(columns[1])} pairs. Give as many of both.")
+        cut = {"longest": None, "first": [0], "second": [1]}
+        if truncate not in cut or side not in ("right", "left") or truncate == "second" and pairs is None:
+            raise InputError(
+                f"`truncate` is 'longest', 'first' or, for pairs, 'second', and `truncate_side` 'right' or 'left'. "
+                f"Received: truncate={truncate!r}, truncate_side={side!r}"
+            )
+        columns = [self.pieces(column, special_tokens) for column in columns]
+        return [self._join(parts, max_length, cut[truncate], side) for parts in zip(*columns, strict=True)]
+
+    def _join(self, parts, max_length, cut, side):
+        if max_length is not None:
+            lengths = fit_lengths([len(ids) for ids, _ in parts], max_length - 1 - len(parts), cut)
+            parts = [
+                (shorten(ids, n, side), shorten(offsets, n, side))
+                for (ids, offsets), n in zip(parts, lengths, strict=True)
+            ]
+        token_ids, segment_ids, all_offsets, owners = [self.cls_id], [0], [(0, 0)], [None]
+        for part, (ids, offsets) in enumerate(parts):
+            token_ids += [*ids, self.sep_id]
+            segment_ids += [part] * (len(ids) + 1)
+            all_offsets += [*offsets, (0, 0)]
+            owners += [part] * len(ids) + [None]
+        return Encoding(token_ids, segment_ids, all_offsets, owners)
+
+    def tokens(self, ids):
+        """The tokens of ids."""
+        return [self.vocab.token(int(i)) for i in ids]
+
+    def decode(self, ids, skip_special_tokens=True):
+        """Ids back to a string.
+
+        `##` pieces are joined to what stands before. A space is put only where two words of letters or digits
+        would otherwise run together, and after an ASCII comma, stop or the like before a letter.
+
+        Args:
+            ids: token ids, an iterable or a one-dimensional array.
+            skip_special_tokens: whether `[CLS]`, `[SEP]`, `[MASK]`, `[PAD]` and `[UNK]` are left out.
+
+        Example:
+            >>> tokenizer = WordPieceTokenizer(Vocab(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "我", "play", "##ing", "ok"]))
+            >>> tokenizer.decode([2, 4, 5, 6, 7, 3])
+            '我playing ok'
+        """
+        words = []
+        for i in np.asarray(ids).ravel().tolist():
+            token = self.vocab.token(i)
+            if i in self.special_ids:
+                if not skip_special_tokens:
+                    words.append(token)
+            elif token.startswith("##") and len(token) > 2 and words:
+                words[-1] += token[2:]
+            elif token:
+                words.append(token)
+        return "".join(
+            word if i == 0 or not _needs_space(words[i - 1][-1], word[0]) else f" {word}"
+            for i, word in enumerate(words)
+        )
+
+
+def check_texts(texts, name="texts"):
+    """Return a list of strings that any tokenizer can read.
+
+    A lone surrogate, half a character from a broken decoding, becomes U+FFFD; lengths and offsets stay.
+
+    Raises:
+        InputError: if it is no list of strings, with the index of the first that is none.
+    """
+    if isinstance(texts, str | bytes) or not hasattr(texts, "__iter__"):
+        raise InputError(f"`{name}` must be a list of strings. Received: {type(texts).__name__}")
+    texts = list(texts)
+    for i, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise InputError(f"`{name}[{i}]` must be a string. Received: {text!r:.80} ({type(text).__name__})")
+    return [SURROGATES.sub("\ufffd", text) for text in texts]
+
+
+def fit_lengths(lengths, budget, cut=None):
+    """How long each part may be so that together they fit.
+
+    The longest is shortened first, token by token; of equally long ones the one that stands first.
+
+    Args:
+        lengths: tokens of each part.
+        budget: most tokens in all.
+        cut: indices of the parts that may be shortened; all by default.
+
+    Returns:
+        The new lengths.
+
+    Raises:
+        InputError: if the parts that may not be shortened are too long already.
+
+    Example:
+        >>> fit_lengths([10, 3, 6], 15), fit_lengths([10, 3, 6], 15, cut=[1, 2])
+        ([6, 3, 6], [10, 2, 3])
+    """
+    lengths = list(lengths)
+    cut = range(len(lengths)) if cut is None else cut
+    fixed = sum(lengths) - sum(lengths[i] for i in cut)
+    room = budget - fixed
+    if sum(lengths[i] for i in cut) <= room:
+        return lengths
+    if room < 0:
+        raise InputError(
+            f"The tokens that may not be cut are {fixed}, but only {max(budget, 0)} fit beside the special tokens. "
+            "Raise `max_length`, shorten the text, or let another part be cut."
+        )
+    level = max(n for n in range(room + 1) if sum(min(lengths[i], n) for i in cut) <= room)
+    left = room - sum(min(lengths[i], level) for i in cut)
+    for i in reversed(cut):
+        if lengths[i] > level:
+            lengths[i] = level + (left > 0)
+            left -= 1
+    return lengths
+
+
+def shorten(row, length, side="right"):
+    """The row without what is over `length`, cut at its right or left end."""
+    return row[:length] if side == "right" else row[len(row) - length :]
+
+
+def _needs_space(before, after):
+    if is_cjk(after) or not after.isalnum():
+        return False
+    if before in ",;:!?.":
+        return after.isalpha()
+    return before.isalnum() and not is_cjk(before)
