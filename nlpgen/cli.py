@@ -43,15 +43,21 @@ def _parser():
 
     verb = verbs.add_parser("classify", help="label texts without training (zero-shot PET)")
     verb.add_argument("file", nargs="?", help="a text a line, in UTF-8 (default: standard input)")
-    verb.add_argument("--task", default="sentiment", help="patterns and words that come with nlpgen (default sentiment)")
+    verb.add_argument(
+        "--task", default="sentiment", help="patterns and words that come with nlpgen (default sentiment)"
+    )
     verb.add_argument(
         "--label",
         action="append",
         metavar="LABEL=WORD,WORD",
         help="a label of your own and its words, once a label; needs --pattern",
     )
-    verb.add_argument("--pattern", action="append", metavar="PATTERN", help="e.g. '[MASK]满意。{text}'; several are averaged")
-    verb.add_argument("--max-length", type=int, default=128, metavar="N", help="longer texts are cut (default 128 tokens)")
+    verb.add_argument(
+        "--pattern", action="append", metavar="PATTERN", help="e.g. '[MASK]满意。{text}'; several are averaged"
+    )
+    verb.add_argument(
+        "--max-length", type=int, default=128, metavar="N", help="longer texts are cut (default 128 tokens)"
+    )
     _model_options(verb)
     verb.set_defaults(run=_classify)
 
@@ -76,7 +82,9 @@ def _parser():
 
 def _model_options(verb):
     verb.add_argument("--model", default="bert-tiny-zh", help="a folder or an embedded model (default bert-tiny-zh)")
-    verb.add_argument("--dtype", help="e.g. bfloat16, which is faster on new processors")
+    verb.add_argument(
+        "--dtype", choices=("float32", "bfloat16", "mixed_bfloat16"), help="bfloat16 is faster on new processors"
+    )
 
 
 def _fill_mask(options):
@@ -131,9 +139,11 @@ def _chunks(path):
         yield from _lists(sys.stdin)
         return
     console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        with progress.open(path, "r", encoding="utf-8-sig", description="classify") as file:
-            yield from _lists(file)
+    with (
+        Progress(console=console, transient=True, disable=not console.is_terminal) as progress,
+        progress.open(path, "r", encoding="utf-8-sig", description="classify") as file,
+    ):
+        yield from _lists(file)
 
 
 def _lists(lines):

@@ -25,12 +25,12 @@ class Estimator:
         known = inspect.signature(type(self)).parameters
         unknown = sorted(params.keys() - known.keys())
         if unknown:
-            raise InputError(
-                f"{type(self).__name__} has no argument {', '.join(unknown)}. It has: {', '.join(known)}."
-            )
+            raise InputError(f"{type(self).__name__} has no argument {', '.join(unknown)}. It has: {', '.join(known)}.")
         for name, value in params.items():
             setattr(self, name, value)
         return self
 
     def __repr__(self):
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r:.40}' for name, value in self.get_params().items())})"
+        return (
+            f"{type(self).__name__}({', '.join(f'{name}={value!r:.40}' for name, value in self.get_params().items())})"
+        )

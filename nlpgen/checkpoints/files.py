@@ -31,7 +31,7 @@ def kind_of(path):
         return "web page"
     if head.startswith(b"PK\x03\x04"):
         return "pickle" if b"data.pkl" in head or b"/version" in head or b"/byteorder" in head else "zip"
-    if head[0] == 0x80 and head[1] <= 5 or b"ctorch" in head or b"cposix" in head or b"cbuiltins" in head:
+    if (head[0] == 0x80 and head[1] <= 5) or b"ctorch" in head or b"cposix" in head or b"cbuiltins" in head:
         return "pickle"
     return "hdf5" if head.startswith(b"\x89HDF\r\n\x1a\n") else "other"
 

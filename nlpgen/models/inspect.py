@@ -23,8 +23,8 @@ class Description:
         architecture: name of its class, or why it is none that nlpgen knows.
         heads: the heads whose tensors are there.
         parameters: numbers in all tensors.
-        tensors: for each tensor, by the file's own name: shape, dtype, and the weight of the model that it is, or `None`
-            where no row of the tables names it.
+        tensors: for each tensor, by the file's own name: shape, dtype, and the weight of the model that it is, or
+            `None` where no row of the tables names it.
         missing: weights of the encoder for which there is no tensor.
     """
 
@@ -48,7 +48,7 @@ class Description:
             f"heads: {', '.join(self.heads) or 'none'}",
             f"{len(self.tensors)} tensors, {self.parameters:,} parameters",
             *(
-                f"  {name:{width}}  {tensor['dtype']:8} {str(tensor['shape']):16} {tensor['weight'] or '(not read)'}"
+                f"  {name:{width}}  {tensor['dtype']:8} {tensor['shape']!s:16} {tensor['weight'] or '(not read)'}"
                 for name, tensor in self.tensors.items()
             ),
             f"named by no row of the table: {', '.join(unread) or 'none'}",

@@ -169,7 +169,11 @@ class MaskedLM(PretrainedModel):
                 "with the head."
             )
         norm, bias = names.get("norm"), names.get("bias")
-        if f"{norm}/gamma" in tensors and np.all(tensors[f"{norm}/gamma"] == 1) and np.all(tensors[f"{norm}/beta"] == 0):
+        if (
+            f"{norm}/gamma" in tensors
+            and np.all(tensors[f"{norm}/gamma"] == 1)
+            and np.all(tensors[f"{norm}/beta"] == 0)
+        ):
             reason = f"`{norm}` has its first values"
         elif bias in tensors and np.ptp(np.asarray(tensors[bias], dtype="float32")) == 0:
             reason = f"`{bias}` is the same for every token"

@@ -17,8 +17,8 @@ LEAVES = ("", "/kernel", "/bias", "/gamma", "/beta")
 class PretrainedModel(keras.Model):
     """A `keras.Model` with `from_pretrained` and `save_pretrained`.
 
-    A subclass defines `checkpoint_names` (see `nlpgen.checkpoints`), `backbone` (unless it is one), `architecture` (from
-    an open folder to the class of its backbone), and `build` without arguments.
+    A subclass defines `checkpoint_names` (see `nlpgen.checkpoints`), `backbone` (unless it is one), `architecture`
+    (from an open folder to the class of its backbone), and `build` without arguments.
 
     Attributes:
         tokenizer: the tokenizer of the checkpoint, or `None`.
@@ -279,14 +279,15 @@ def _check_vocabulary(folder, table, config, vocab):
         )
     if vocab is not None and len(vocab) < rows:
         warnings.warn(
-            f"{folder.vocab_path} has {len(vocab):,} lines, but `{table}` has {rows:,} rows: the last ones belong to no "
-            "token. If the table is not padded, this is the vocabulary of another model.",
+            f"{folder.vocab_path} has {len(vocab):,} lines, but `{table}` has {rows:,} rows: the last ones belong to "
+            "no token. If the table is not padded, this is the vocabulary of another model.",
             CheckpointWarning,
             stacklevel=4,
         )
     if config.vocab_size != rows:
         warnings.warn(
-            f"{folder.config_path} says vocab_size {config.vocab_size:,}, but `{table}` has {rows:,} rows, which count.",
+            f"{folder.config_path} says vocab_size {config.vocab_size:,}, but `{table}` has {rows:,} rows, "
+            "which count.",
             CheckpointWarning,
             stacklevel=4,
         )

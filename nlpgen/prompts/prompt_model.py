@@ -48,3 +48,17 @@ class PromptModel(keras.Model):
             for i in range(owners.max() + 1)
         ]
         return ops.stack(labels, axis=-1)
+
+    def get_config(self):
+        masked_lm = keras.saving.serialize_keras_object(self.masked_lm)
+        return {"masked_lm": masked_lm, "word_ids": self.word_ids, "word_labels": self.word_labels, "name": self.name}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config | {"masked_lm": keras.saving.deserialize_keras_object(config["masked_lm"])})
+
+    def get_build_config(self):
+        return {"built": self.built}
+
+    def build_from_config(self, config):
+        self.build()

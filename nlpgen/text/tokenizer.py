@@ -7,7 +7,7 @@ import numpy as np
 
 from nlpgen.errors import InputError, VocabularyError
 from nlpgen.text.batches import pad
-from nlpgen.text.vocab import Vocab, is_cjk
+from nlpgen.text.vocab import is_cjk
 
 SURROGATES = re.compile("[\ud800-\udfff]")
 
@@ -144,7 +144,7 @@ class Tokenizer:
             if len(columns[0]) != len(columns[1]):
                 raise InputError(f"Got {len(columns[0])} texts, but {len(columns[1])} pairs. Give as many of both.")
         cut = {"longest": None, "first": [0], "second": [1]}
-        if truncate not in cut or side not in ("right", "left") or truncate == "second" and pairs is None:
+        if truncate not in cut or side not in ("right", "left") or (truncate == "second" and pairs is None):
             raise InputError(
                 f"`truncate` is 'longest', 'first' or, for pairs, 'second', and `truncate_side` 'right' or 'left'. "
                 f"Received: truncate={truncate!r}, truncate_side={side!r}"

@@ -170,4 +170,4 @@ def is_punctuation(character):
 
 def _is_redundant(token):
     stem = token.removeprefix("##")
-    return not token or len(token) > 1 and any(is_cjk(c) or is_punctuation(c) for c in stem)
+    return not token or (len(token) > 1 and any(is_cjk(c) or is_punctuation(c) for c in stem))

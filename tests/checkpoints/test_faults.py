@@ -92,7 +92,11 @@ def test_empty_folder_and_one_without_weights(tmp_path):
         (b'{"error":"Repository not found"}', CheckpointCorrupt, "web page or an error message"),
         (pickle.dumps({"a": 1}), UnsafeFormat, r"is a pickle.*nlpgen convert --trust-pickle"),
         (b"\x89HDF\r\n\x1a\n" + bytes(64), CheckpointCorrupt, "is a HDF5 file"),
-        ((2**62).to_bytes(8, "little") + bytes(8), CheckpointCorrupt, r"header of 4,611,.* bytes, more than 100,000,000"),
+        (
+            (2**62).to_bytes(8, "little") + bytes(8),
+            CheckpointCorrupt,
+            r"header of 4,611,.* bytes, more than 100,000,000",
+        ),
         ((500).to_bytes(8, "little") + b"{", CheckpointCorrupt, r"cut inside its header: expected 508.* found 9"),
         ((4).to_bytes(8, "little") + b"{{{{", CheckpointCorrupt, "damaged header"),
     ],
@@ -259,9 +263,9 @@ def test_vocabulary_and_embedding(hugging_face):
         model = MaskedLM.from_pretrained(hugging_face)
     filled = model.fill_mask("今天[MASK]", top_k=282)
     assert len(filled.candidates[0]) == 282
+    _set_config(hugging_face, vocab_size=300)
+    (hugging_face / "vocab.txt").write_text("\n".join(lines) + "\n")
     with pytest.warns(CheckpointWarning, match="which count"):
-        _set_config(hugging_face, vocab_size=300)
-        (hugging_face / "vocab.txt").write_text("\n".join(lines) + "\n")
         MaskedLM.from_pretrained(hugging_face)
 
 
@@ -346,7 +350,10 @@ def test_two_processes_that_save_at_once(tmp_path):
     other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
         (tmp_path / f".out.{other.pid}.new").mkdir()
-        with pytest.raises(OutputError, match=rf"written by process {other.pid}"), replaced_folder(tmp_path / "out", bool):
+        with (
+            pytest.raises(OutputError, match=rf"written by process {other.pid}"),
+            replaced_folder(tmp_path / "out", bool),
+        ):
             pass
     finally:
         other.communicate(b"\n")
@@ -431,5 +438,3 @@ def _all(folder):
 def _set_config(folder, **fields):
     config = json.loads((folder / "config.json").read_text()) | fields
     (folder / "config.json").write_text(json.dumps(config))
-
-

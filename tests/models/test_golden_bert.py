@@ -146,7 +146,7 @@ def _inputs(golden, variant):
 
 
 def _compare_gradients(found, expected):
-    """To 1e-4 of each tensor's scale; a gradient that is 0 in exact arithmetic, as a key's bias, counts on the largest."""
+    """To 1e-4 of each tensor's scale; one that is 0 in exact arithmetic, as a key's bias, counts on the largest."""
     largest = max(np.abs(g).max() for g in expected.values())
     assert found.keys() >= expected.keys()
     for name, gradient in expected.items():
@@ -156,7 +156,7 @@ def _compare_gradients(found, expected):
 
 
 def _set_conditions(model, golden, variant):
-    """The weights of conditional layer norm, which no checkpoint has: shift first, then scale, as bert4keras makes them."""
+    """The weights of conditional layer norm, which no checkpoint has; bert4keras makes the shift's first."""
     norms = {"Embedding-Norm": model.backbone.embeddings.norm, "MLM-Norm": model.head.norm}
     for i, block in enumerate(model.backbone.blocks):
         norms[f"Transformer-{i}-MultiHeadSelfAttention-Norm"] = block.attention_norm

@@ -30,7 +30,9 @@ def test_ids_and_offsets_equal_hugging_face(row):
 def test_ids_equal_bert4keras_but_for_very_long_words():
     """The table of docs/tokenizer.md: words of 101 to 200 letters are the only difference on these strings."""
     differ = [
-        row["text"] for row in B4K["single"] if TOKENIZERS[row["do_lower_case"]].encode(row["text"]).token_ids != row["ids"]
+        row["text"]
+        for row in B4K["single"]
+        if TOKENIZERS[row["do_lower_case"]].encode(row["text"]).token_ids != row["ids"]
     ]
     assert len(differ) == 2
     assert all(max(map(len, text.split())) > 100 for text in differ)
@@ -111,7 +113,16 @@ def test_offsets_give_the_characters_back(tokenizer):
 
 
 @pytest.mark.parametrize(
-    "text", ["今天天气很好", "hello world", "北京2024年中国人民", "中国hello world中国", "3.14", "“hello”", "unaffable playing cafe"]
+    "text",
+    [
+        "今天天气很好",
+        "hello world",
+        "北京2024年中国人民",
+        "中国hello world中国",
+        "3.14",
+        "“hello”",
+        "unaffable playing cafe",
+    ],
 )
 def test_decode_gives_the_text_back(tokenizer, text):
     ids = tokenizer.encode(text).token_ids

@@ -1,0 +1,46 @@
+# Each target makes .venv and installs what it needs; nothing else has to be there but Python 3.11 or newer.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+.PHONY: demo test lint bench clean
+
+demo: .venv/installed
+	$(BIN)/python examples/quickstart.py
+
+test: .venv/installed-test
+	$(BIN)/python -m pytest
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -m backends
+	KERAS_BACKEND=torch $(BIN)/python -m pytest -m backends
+
+lint: .venv/installed-lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# TEXTS: a file with a text a line; the default has few and short ones
+TEXTS ?= examples/data/reviews.tsv
+bench: .venv/installed-test
+	$(BIN)/python benchmarks/loading.py
+	$(BIN)/python benchmarks/masked_lm.py --texts $(TEXTS)
+
+clean:
+	rm -rf .venv build *.egg-info
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+	$(PIP) --upgrade pip
+
+.venv/installed: setup.py | .venv/bin/python
+	$(PIP) -e .
+	touch $@
+
+# PyTorch is pinned: a newer release may bring gigabytes of CUDA with it.
+.venv/installed-test: .venv/installed
+	$(PIP) torch==2.13.0
+	$(PIP) -e '.[test,jax,torch,bench]'
+	touch $@
+
+.venv/installed-lint: .venv/installed
+	$(PIP) 'ruff>=0.9'
+	touch $@
