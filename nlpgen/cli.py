@@ -64,6 +64,9 @@ def _parser():
     verb = verbs.add_parser("inspect", help="say what a folder holds and what nlpgen would read of it")
     verb.add_argument("folder", help="a folder, a checkpoint prefix, or an embedded model")
     verb.add_argument("--json", action="store_true", help="print one JSON object")
+    verb.add_argument(
+        "--probe", action="store_true", help="load the model too, and say whether its head guesses better than chance"
+    )
     verb.set_defaults(run=_inspect)
 
     verb = verbs.add_parser("convert", help="write a model in another format")
@@ -162,6 +165,12 @@ def _inspect(options):
     from nlpgen.models.inspect import describe
 
     found = describe(options.folder)
+    if options.probe:
+        from nlpgen.models import MaskedLM
+
+        random = MaskedLM.from_pretrained(options.folder).head_looks_random()
+        verdict = {True: "no better than chance", False: "better than chance", None: "cannot tell"}[random]
+        print(f"masked-language-model head: {verdict}", file=sys.stderr)
     print(json.dumps(found.to_dict(), ensure_ascii=False, indent=1) if options.json else found)
 
 

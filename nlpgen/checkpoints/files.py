@@ -179,6 +179,8 @@ def _work_folder(folder):
 
 
 def _is_alive(pid):
+    if os.name == "nt":  # there, signal 0 is Ctrl-C
+        return False
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -198,7 +200,9 @@ def _recover(folder):
 
 
 def _sync(path):
-    descriptor = os.open(path, os.O_RDONLY)
+    if os.name == "nt" and path.is_dir():  # there, a folder cannot be synced
+        return
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -15,6 +15,17 @@ from nlpgen.models.pretrained import PretrainedModel
 from nlpgen.text import check_texts, length_batches, pad
 
 
+# Sentences in which a trained model finds most masked characters among its first guesses.
+PROBES = (
+    "中华人民共和国",
+    "他是一个很好的人。",
+    "我们不知道为什么。",
+    "春夏秋冬四季",
+    "北京大学的学生",
+    "今天天气很好。",
+)
+
+
 @dataclass(frozen=True)
 class FilledMask:
     """What `MaskedLM.fill_mask` found for one text.
@@ -153,11 +164,36 @@ class MaskedLM(PretrainedModel):
                 results[i] = self._filled(texts[i], _softmax(row), top_k)
         return results
 
+    def head_looks_random(self):
+        """Whether the model guesses the characters of plain phrases no better than by chance.
+
+        Every character of a few phrases is masked once. A trained model, even a tiny one, ranks the right ones among its
+        first guesses; a head that was never trained ranks them anywhere, whatever its values look like.
+
+        Returns:
+            A bool, or `None` if the vocabulary has too few of the characters to tell (an English model's, say).
+        """
+        tokenizer = self._tokenizer()
+        rows, targets = [], []
+        for ids in tokenizer.ids(list(PROBES)):
+            for i, target in enumerate(ids):
+                if target != tokenizer.unk_id:
+                    rows.append([tokenizer.cls_id, *ids[:i], tokenizer.mask_id, *ids[i + 1 :], tokenizer.sep_id])
+                    targets.append(target)
+        if len(rows) < 20:
+            return None
+        positions = np.array([[row.index(tokenizer.mask_id)] for row in rows])
+        logits = self.predict_on_batch({"token_ids": pad(rows, tokenizer.pad_id), "positions": positions})
+        logits = np.asarray(logits[:, 0], dtype="float32")
+        ranks = (logits > np.take_along_axis(logits, np.array(targets)[:, None], axis=1)).sum(axis=1)
+        return bool(np.median(ranks) > logits.shape[1] / 20)
+
     @classmethod
     def check_checkpoint(cls, folder, backbone_class):
         """Refuse a checkpoint without the head, and warn of one whose head was never trained.
 
-        An untrained head still has the first values of its layer normalization, or a bias that is one number.
+        Only the values are looked at: an untrained head still has the first values of its layer normalization, or a
+        bias that is one number. `head_looks_random` asks the loaded model itself.
         """
         table = backbone_class.heads.get("masked_lm", {})
         names = {part: getattr(scope, "scope", scope) for part, scope in table.items()}

@@ -111,3 +111,17 @@ def test_keras_file_in_a_fresh_process(embedded, tmp_path):
     found = eval(done.stdout.strip().splitlines()[-1])
     assert found[0] == token
     assert found[1] == pytest.approx(probability, rel=1e-5)
+
+
+def test_a_random_head_is_found_by_asking_the_model(embedded, bert_folder):
+    assert embedded.head_looks_random() is False
+    model = MaskedLM.from_config(embedded.get_config())
+    model.build()
+    model.set_weights(embedded.get_weights())
+    generator = np.random.default_rng(0)
+    model.head.dense.kernel.assign(generator.normal(0, 0.06, (256, 256)))
+    assert model.head_looks_random() is True
+    assert MaskedLM.from_pretrained(bert_folder).head_looks_random() is True
+    model.tokenizer.vocab.ids = {t: i for t, i in model.tokenizer.vocab.ids.items() if t.isascii()}
+    model.tokenizer = type(model.tokenizer)(type(model.tokenizer.vocab)(t for t in model.tokenizer.vocab.ids))
+    assert model.head_looks_random() is None

@@ -1,0 +1,110 @@
+"""Each layer against its formula in NumPy, and through its config."""
+
+import keras
+import numpy as np
+import pytest
+
+from nlpgen import layers
+from tests.helpers import array, assert_close, random_weights
+
+pytestmark = pytest.mark.backends
+X = np.random.default_rng(0).normal(size=(2, 5, 8)).astype("float32")
+IDS = np.array([[4, 2, 3, 0, 0], [1, 2, 3, 4, 5]], dtype="int32")
+
+
+def softmax(x):
+    e = np.exp(x - x.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+def layer_norm(x, gamma, beta, epsilon):
+    return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + epsilon) * gamma + beta
+
+
+def test_attention():
+    layer = layers.MultiHeadAttention(8, 2)
+    layer.build((None, None, 8))
+    random_weights(layer)
+    mask, previous = layers.padding_mask(IDS), np.random.default_rng(1).normal(size=(2, 2, 5, 5)).astype("float32")
+    out, scores = (array(t) for t in layer(X, X, mask, previous))
+    projections = (layer.query, layer.key, layer.value)
+    q, k, v = ((X @ array(p.kernel) + array(p.bias)).reshape(2, 5, 2, 4) for p in projections)
+    expected = np.einsum("bqhd,bkhd->bhqk", q, k) / 2 + previous
+    assert_close(scores, expected)
+    weights = softmax(np.where(IDS[:, None, None] != 0, expected, -np.inf))
+    mixed = np.einsum("bhqk,bkhd->bqhd", weights, v).reshape(2, 5, 8)
+    assert_close(out, mixed @ array(layer.output_projection.kernel) + array(layer.output_projection.bias))
+
+
+@pytest.mark.parametrize("hidden", [None, 3])
+def test_conditional_layer_norm(hidden):
+    layer = layers.LayerNorm(1e-5, condition_size=4, condition_hidden_size=hidden, condition_hidden_act="tanh")
+    layer.build((None, None, 8))
+    condition = np.random.default_rng(2).normal(size=(2, 4)).astype("float32")
+    plain = layer_norm(X, 1, 0, 1e-5)
+    assert_close(array(layer(X, condition)), plain)  # a new layer changes nothing
+    random_weights(layer)
+    h = condition if hidden is None else np.tanh(condition @ array(layer.condition_hidden.kernel))
+    gamma = array(layer.gamma) + (h @ array(layer.condition_gamma.kernel))[:, None]
+    beta = array(layer.beta) + (h @ array(layer.condition_beta.kernel))[:, None]
+    assert_close(array(layer(X, condition)), plain * gamma + beta)
+    with pytest.raises(ValueError, match="give `condition` of 4 values"):
+        layer(X)
+
+
+def test_hierarchical_positions():
+    layer = layers.PositionEmbedding(4, 8, hierarchical=0.3)
+    layer.build((None, None))
+    random_weights(layer)
+    table = array(layer.embeddings)
+    u = (table - 0.3 * table[0]) / 0.7
+    expected = [0.3 * u[p // 4] + 0.7 * u[p % 4] for p in range(16)]
+    assert_close(array(layer(np.arange(16))), np.array(expected))
+    assert_close(expected[:4], table)
+    assert layer.longest == 16
+
+
+def test_masks():
+    assert array(layers.padding_mask(IDS))[:, 0, 0].tolist() == (IDS != 0).tolist()
+    assert array(layers.causal_mask(4))[0, 0].tolist() == np.tril(np.ones((4, 4), bool)).tolist()
+    segments = np.array([[0, 0, 1, 1, 1], [0, 1, 1, 1, 1]])
+    found = array(layers.prefix_mask(segments))[:, 0]
+    for row, segment in zip(found, segments, strict=True):
+        for i, j in np.ndindex(5, 5):
+            assert row[i, j] == (segment[j] == 0 or j <= i)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.MultiHeadAttention(8, 2, dropout=0.1),
+        layers.TransformerBlock(8, 2, 16, "relu", norm={"epsilon": 1e-6}),
+        layers.LayerNorm(1e-6, condition_size=3),
+        layers.PositionEmbedding(5, 8, hierarchical=0.4),
+        layers.InputEmbeddings(20, 2, 10, 8, hierarchical=0.4),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_a_layer_goes_through_its_config(layer):
+    config = keras.saving.serialize_keras_object(layer)
+    twin = keras.saving.deserialize_keras_object(config)
+    assert keras.saving.serialize_keras_object(twin)["config"] == config["config"]
+    shape = (None, None) if "mbedding" in type(layer).__name__ else (None, None, 8)
+    for each in (layer, twin):
+        each.build(shape)
+    assert [w.shape for w in twin.weights] == [w.shape for w in layer.weights]
+
+
+@pytest.mark.parametrize("name", layers.ACTIVATIONS)
+def test_activations_are_saved_by_name(name):
+    dense = keras.layers.Dense(2, layers.ACTIVATIONS[name])
+    twin = keras.layers.Dense.from_config(dense.get_config())
+    dense.build((None, 8))
+    twin.build((None, 8))
+    twin.set_weights(dense.get_weights())
+    np.testing.assert_array_equal(array(twin(X)), array(dense(X)))
+
+
+def test_heads_must_divide_the_width():
+    with pytest.raises(ValueError, match=r"multiple of `num_heads`. Received: hidden_size=8, num_heads=3"):
+        layers.MultiHeadAttention(8, 3)
