@@ -5,6 +5,7 @@ Results go to standard output, everything else to standard error; bad input ends
 
 import argparse
 import json
+import os
 import sys
 import warnings
 
@@ -18,10 +19,17 @@ def main(arguments=None):
     options = _parser().parse_args(arguments)
     from nlpgen.errors import NlpgenError  # after the arguments are read: `nlpgen --help` need not load TensorFlow
 
-    warnings.showwarning = lambda message, *_, **__: print(f"nlpgen: warning: {message}", file=sys.stderr)
+    for stream in (sys.stdin, sys.stdout, sys.stderr):  # elsewhere than UTF-8 is the default, a pipe is not
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8")
     try:
-        return options.run(options) or 0
-    except (NlpgenError, OSError, UnicodeDecodeError) as error:
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_, **__: print(f"nlpgen: warning: {message}", file=sys.stderr)
+            return options.run(options) or 0
+    except BrokenPipeError:  # the reader, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (NlpgenError, OSError) as error:
         print(f"nlpgen: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -150,13 +158,22 @@ def _chunks(path):
 
 
 def _lists(lines):
-    chunk = []
-    for line in lines:
-        if line.strip():
-            chunk.append(line.strip())
-        if len(chunk) == CHUNK:
-            yield chunk
-            chunk = []
+    from nlpgen.errors import InputError
+
+    chunk, number = [], 0
+    try:
+        for line in lines:
+            number += 1
+            if line.strip():
+                chunk.append(line.strip())
+            if len(chunk) == CHUNK:
+                yield chunk
+                chunk = []
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{getattr(lines, 'name', 'the input')} is not UTF-8 (byte {error.object[error.start]:#04x} after line "
+            f"{number}). Convert it, from GBK for instance with: iconv -f gbk -t utf-8"
+        ) from None
     if chunk:
         yield chunk
 

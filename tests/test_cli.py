@@ -95,7 +95,17 @@ def test_a_file_that_is_not_utf8(capsys, tmp_path):
     (tmp_path / "gbk.txt").write_bytes("房间很好".encode("gbk"))
     code, _, err = run(capsys, "classify", tmp_path / "gbk.txt")
     assert code == 2
-    assert "utf-8" in err
+    assert "gbk.txt is not UTF-8 (byte 0xb7 after line 0)" in err
+    assert "iconv" in err
+
+
+def test_a_reader_that_has_seen_enough(tmp_path):
+    (tmp_path / "in.txt").write_text("很好\n" * 3000, encoding="utf-8")
+    command = f"{sys.executable} -m nlpgen.cli classify {tmp_path / 'in.txt'} | head -1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert json.loads(done.stdout)["text"] == "很好"
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipe" not in done.stderr
 
 
 def test_a_process_of_its_own():

@@ -122,12 +122,13 @@ class HuggingFaceTensors:
 
     def __init__(self, tensors):
         self._tensors = tensors
+        self._guesses = {tf_name(name): name for name in tensors}
 
     def __contains__(self, name):
         return self.original(name) is not None
 
     def __iter__(self):
-        return iter(tf_name(name) for name in self._tensors)
+        return iter(self._guesses)
 
     def __getitem__(self, name):
         tensor = self._tensors[self.original(name)]
@@ -150,7 +151,7 @@ class HuggingFaceTensors:
         for candidate in spellings + [s.partition(".")[2] for s in spellings if not s.startswith("cls.")]:
             if candidate in self._tensors:
                 return candidate
-        return None
+        return self._guesses.get(name)
 
     def unread(self, used):
         """Names in the file that no name in `used` stands for, save copies of tied weights."""

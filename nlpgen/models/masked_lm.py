@@ -14,7 +14,6 @@ from nlpgen.models.architectures import architecture_of
 from nlpgen.models.pretrained import PretrainedModel
 from nlpgen.text import check_texts, length_batches, pad
 
-
 # Sentences in which a trained model finds most masked characters among its first guesses.
 PROBES = (
     "中华人民共和国",
@@ -167,8 +166,8 @@ class MaskedLM(PretrainedModel):
     def head_looks_random(self):
         """Whether the model guesses the characters of plain phrases no better than by chance.
 
-        Every character of a few phrases is masked once. A trained model, even a tiny one, ranks the right ones among its
-        first guesses; a head that was never trained ranks them anywhere, whatever its values look like.
+        Every character of a few phrases is masked once. A trained model, even a tiny one, ranks the right ones among
+        its first guesses; a head that was never trained ranks them anywhere, whatever its values look like.
 
         Returns:
             A bool, or `None` if the vocabulary has too few of the characters to tell (an English model's, say).

@@ -240,8 +240,7 @@ def report_unread(model, folder, used, layers_chosen=False):
     if unread:
         warnings.warn(
             f"{len(unread)} tensors of {folder.path} are no part of {type(model).__name__} and were not read: "
-            + ", ".join(unread[:8])
-            + (", …" if len(unread) > 8 else "."),
+            + ", ".join(unread),
             CheckpointWarning,
             stacklevel=3,
         )

@@ -162,6 +162,14 @@ def test_embedded_models_are_as_they_were_saved():
         assert describe(name).missing == []
 
 
+def test_names_that_no_rule_knows_are_listed(tmp_path):
+    strange = {name: np.ones((2, 3)) for name in ("a.layer_0.weight", "b.gamma", "c.weight_g", "d", "e.f.bias")}
+    _hugging_face_folder(tmp_path / "x", GOLDEN / "hf_bert_mlm", strange)
+    found = describe(tmp_path / "x")
+    assert found.tensors.keys() == strange.keys()
+    assert all(tensor["weight"] is None for tensor in found.tensors.values())
+
+
 def test_describe(bert_folder):
     found = describe(GOLDEN / "hf_bert_pretraining")
     assert (found.architecture, found.format) == ("Bert", "huggingface")
