@@ -60,6 +60,11 @@ class BertConfig(Config):
             )
         if self.type_vocab_size < 0:
             found.append(f"`type_vocab_size` must be 0 or more. Received: {self.type_vocab_size}")
+        alpha = self.hierarchical_position
+        if alpha is not None and not isinstance(alpha, bool) and not 0 < alpha < 1:
+            found.append(f"`hierarchical_position` must lie between 0 and 1. Received: {alpha}")
+        if self.condition_hidden_size is not None and self.condition_size is None:
+            found.append("`condition_hidden_size` needs `condition_size`")
         if self.application not in APPLICATIONS:
             found.append(f"`application` must be one of {', '.join(APPLICATIONS)}. Received: {self.application!r}")
         return found
@@ -185,5 +190,9 @@ class Bert(Backbone):
         if self.config.application == "lm":
             return mask & causal_mask(mask.shape[-1])
         if self.config.application == "unilm":
+            if inputs.get("segment_ids") is None:
+                raise ValueError(
+                    "A model with application='unilm' needs `segment_ids`: 0 for the source, 1 for the rest."
+                )
             return mask & prefix_mask(inputs["segment_ids"])
         return mask

@@ -15,7 +15,15 @@ class Config:
 
     Fields are named as in the released `config.json`, so that the file is the config. A field without a default must be
     in the file.
+
+    Raises:
+        ConfigError: with every field that is wrong.
     """
+
+    def __post_init__(self):
+        problems = _type_problems(type(self), dataclasses.asdict(self)) or self.problems()
+        if problems:
+            raise ConfigError(_message(f"This is no {type(self).__name__}", problems))
 
     @classmethod
     def from_dict(cls, values, where="the config"):
@@ -30,20 +38,18 @@ class Config:
         """
         fields = {field.name: field for field in dataclasses.fields(cls)}
         known = {name: value for name, value in values.items() if name in fields}
-        problems = [
+        missing = [
             f"`{name}` is missing"
             for name, field in fields.items()
             if field.default is dataclasses.MISSING and name not in known
         ]
-        types_ = typing.get_type_hints(cls)
-        wrong = [_type_problem(name, types_[name], value) for name, value in known.items()]
-        problems += [problem for problem in wrong if problem]
-        if not problems:
-            config = cls(**known)
-            problems = config.problems()
-            if not problems:
-                return config
-        raise ConfigError(f"{where} does not describe a {cls.__name__}:\n  " + "\n  ".join(problems))
+        if missing:
+            problems = missing + _type_problems(cls, known)
+            raise ConfigError(_message(f"{where} does not describe a {cls.__name__}", problems))
+        try:
+            return cls(**known)
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from None
 
     def problems(self):
         """What is wrong with the values, a list of sentences."""
@@ -83,6 +89,16 @@ class Config:
             for name in names
             if getattr(self, name) not in ACTIVATIONS
         ]
+
+
+def _message(what, problems):
+    return f"{what}:\n  " + "\n  ".join(problems) + "\nCorrect the fields."
+
+
+def _type_problems(cls, values):
+    kinds = typing.get_type_hints(cls)
+    found = (_type_problem(name, kinds[name], value) for name, value in values.items())
+    return [problem for problem in found if problem]
 
 
 def _type_problem(name, kind, value):

@@ -64,6 +64,12 @@ def test_bfloat16_is_near_float32(bert_folder):
     assert error < 0.05  # 8 bits of mantissa through two blocks
 
 
+def test_unilm_wants_segments():
+    model = _built(Bert(BertConfig(**SMALL, application="unilm")))
+    with pytest.raises(ValueError, match="needs `segment_ids`"):
+        model({"token_ids": IDS})
+
+
 def test_too_long_an_input_is_refused():
     model = _built(Bert(BertConfig(**SMALL)))
     with pytest.raises(ValueError, match=r"21 positions.*knows 20"):
@@ -80,11 +86,15 @@ def test_too_long_an_input_is_refused():
         ({"hidden_act": "geluu"}, "`hidden_act` must be one of"),
         ({"application": "seq2seq"}, "`application` must be one of encoder, lm, unilm"),
         ({"hidden_dropout_prob": 1.5}, "from 0 to 1"),
+        ({"hierarchical_position": 1}, "between 0 and 1"),
+        ({"condition_hidden_size": 4}, "needs `condition_size`"),
     ],
 )
 def test_config_is_checked(change, message):
     with pytest.raises(ConfigError, match=message):
         BertConfig.from_dict(SMALL | change)
+    with pytest.raises(ConfigError, match=message):
+        BertConfig(**SMALL | change)
 
 
 def test_config_lists_all_problems_at_once():
