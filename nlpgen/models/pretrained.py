@@ -63,7 +63,7 @@ class PretrainedModel(keras.Model):
         folder = open_folder(name_or_folder)
         model, tensors = prepare(cls, folder, dtype, keep_tokens, compound_tokens, config_changes)
         used = load_weights(model, tensors, check_finite)
-        report_unread(model, folder, used, layers_chosen="num_hidden_layers" in config_changes)
+        report_unread(model, folder, used)
         return model
 
     @classmethod
@@ -198,6 +198,8 @@ def prepare(cls, folder, dtype=None, keep_tokens=None, compound_tokens=None, con
     """
     backbone_class = cls.architecture(folder)
     config = backbone_class.config_class.from_dict(folder.config, folder.config_path)
+    config_changes = config_changes or {}
+    _check_layers(folder, config, config_changes)
     cls.check_checkpoint(folder, backbone_class)
     vocab = Vocab.read(folder.vocab_path) if folder.vocab_path else None
     tensors, table = folder.tensors, backbone_class.vocabulary_names[0]
@@ -209,34 +211,27 @@ def prepare(cls, folder, dtype=None, keep_tokens=None, compound_tokens=None, con
             if vocab is not None:
                 vocab = Vocab([*(vocab if keep_tokens is None else vocab.subset(keep_tokens)).tokens, *compound])
         config = config.replace(vocab_size=tensors.shape(table)[0])
-    model = cls.over(backbone_class(config.replace(**config_changes or {}), dtype=dtype))
+    model = cls.over(backbone_class(config.replace(**config_changes), dtype=dtype))
     model.build()
     if vocab is not None:
         model.tokenizer = backbone_of(model).tokenizer = _tokenizer(vocab, folder.tokenizer_config)
     return model, tensors
 
 
-def report_unread(model, folder, used, layers_chosen=False):
-    """Say which tensors of a folder the model did not read.
+def report_unread(model, folder, used):
+    """Warn of the tensors of a folder that the model did not read.
 
-    Those of heads that the architecture knows are no news, nor are an optimizer's.
-
-    Raises:
-        WeightsMismatch: if the weights have more layers than the config says, unless `layers_chosen`.
+    Those of heads that the architecture knows are no news, nor are an optimizer's, nor layers beyond those asked for.
     """
     backbone, tensors = backbone_of(model), folder.tensors
     scopes = [getattr(entry, "scope", entry) for table in backbone.heads.values() for entry in table.values()]
     of_heads = {tensors.original(scope + leaf) for scope in scopes for leaf in LEAVES}
-    unread = [name for name in tensors.unread(used) if name not in of_heads]
     layers = backbone.config.num_hidden_layers
-    deeper = [name for name in unread if any(int(n) >= layers for n in LAYER_NUMBER.findall(name))]
-    if deeper and not layers_chosen:
-        raise WeightsMismatch(
-            f"{folder.config_path} says {layers} layers, but the weights hold more: {deeper[0]} and "
-            f"{len(deeper) - 1} more tensors. Correct `num_hidden_layers`, or pass it to `from_pretrained` to load the "
-            "first layers only."
-        )
-    unread = sorted(set(unread) - set(deeper))
+    unread = [
+        name
+        for name in tensors.unread(used)
+        if name not in of_heads and all(int(n) < layers for n in LAYER_NUMBER.findall(name))
+    ]
     if unread:
         warnings.warn(
             f"{len(unread)} tensors of {folder.path} are no part of {type(model).__name__} and were not read: "
@@ -266,6 +261,17 @@ def save_models(folder, models, format="nlpgen", dtype=None):
         settings = {"tokenizer_class": "BertTokenizer", "do_lower_case": tokenizer.lowercase, **special}
     about = {"nlpgen_version": __version__, "architecture": backbone.model_type}
     save_folder(folder, config, tensors, format, tokenizer and tokenizer.vocab, settings, about)
+
+
+def _check_layers(folder, config, changes):
+    """The config has as many layers as the weights, unless the user asks for the first ones only."""
+    held = 1 + max((int(n) for name in folder.tensors for n in LAYER_NUMBER.findall(name)), default=-1)
+    wanted = changes.get("num_hidden_layers", config.num_hidden_layers)
+    if held and (wanted > held or (wanted < held and "num_hidden_layers" not in changes)):
+        raise WeightsMismatch(
+            f"{folder.config_path} says {wanted} layers, but the weights hold {held}. Correct `num_hidden_layers` "
+            "there, or pass it to `from_pretrained` to load the first layers only."
+        )
 
 
 def _check_vocabulary(folder, table, config, vocab):
