@@ -4,7 +4,7 @@
 
 BERT-base (random weights, vocabulary of 21,128), 200 texts of mixed real length with one mask each, on the CPU. Every
 engine lives in a process of its own and works only when it is its turn, so that times interleave and memory is each
-one's own. Prints a Markdown table: texts a second (median of the rounds), peak memory, and how far the logits and answers
+one's own. Prints a Markdown table: texts a second (median of the rounds), peak memory, and how far logits and answers
 are from the first engine's; the label is which of two tokens is likelier.
 """
 

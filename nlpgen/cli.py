@@ -81,7 +81,9 @@ def _parser():
     verb.add_argument("source", help="a folder, a checkpoint prefix, or an embedded model")
     verb.add_argument("target", help="the folder to write")
     verb.add_argument("--to", choices=("nlpgen", "huggingface", "tensorflow"), default="nlpgen", help="default nlpgen")
-    verb.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), help="type on disk (default: float32)")
+    verb.add_argument(
+        "--dtype", choices=("float32", "float16", "bfloat16"), help="type on disk (default: the source's)"
+    )
     verb.add_argument(
         "--trust-pickle",
         action="store_true",
@@ -120,10 +122,14 @@ def _classify(options):
         raise InputError("Give --label and --pattern together, or neither to use --task.")
     masked_lm = MaskedLM.from_pretrained(options.model, dtype=options.dtype)
     if options.label:
-        words = dict(_label(text) for text in options.label)
+        pairs = [_label(text) for text in options.label]
+        words = dict(pairs)
+        if len(words) < len(pairs):
+            raise InputError("A label was given twice. Give all its words at once: --label LABEL=WORD,WORD.")
         pet = PETClassifier(masked_lm, options.pattern, words, max_length=options.max_length)
     else:
         pet = PETClassifier.from_preset(options.task, masked_lm, max_length=options.max_length)
+    pet.predict_proba([])  # says what is wrong with patterns and words before any text is read
     labels = list(pet.verbalizer)
     for texts in _chunks(options.file):
         for text, row in zip(texts, pet.predict_proba(texts), strict=True):

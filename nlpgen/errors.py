@@ -29,6 +29,10 @@ class NonFiniteWeights(NlpgenError, ValueError):
     """A checkpoint holds NaN or infinity."""
 
 
+class NonFiniteOutput(NlpgenError, ValueError):
+    """A model gave NaN or infinity instead of an answer."""
+
+
 class ConfigError(NlpgenError, ValueError):
     """A `config.json` that cannot be read, or a field that is missing or wrong."""
 

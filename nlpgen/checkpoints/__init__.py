@@ -3,6 +3,7 @@ from nlpgen.checkpoints.folder import FORMATS, ModelFolder, open_folder, save_fo
 from nlpgen.checkpoints.names import (
     Part,
     Transposed,
+    count_not_finite,
     dump_weights,
     load_weights,
     rows,
@@ -19,6 +20,7 @@ __all__ = [
     "Part",
     "Transposed",
     "VocabularySubset",
+    "count_not_finite",
     "dump_weights",
     "embedded_models",
     "load_weights",

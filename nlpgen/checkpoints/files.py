@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import uuid
 from pathlib import Path
 
 from nlpgen.errors import CheckpointCorrupt, ConfigError, OutputError, UnsafeFormat
@@ -31,14 +32,18 @@ def kind_of(path):
         return "web page"
     if head.startswith(b"PK\x03\x04"):
         return "pickle" if b"data.pkl" in head or b"/version" in head or b"/byteorder" in head else "zip"
-    if (head[0] == 0x80 and head[1] <= 5) or b"ctorch" in head or b"cposix" in head or b"cbuiltins" in head:
+    starts_pickle = head[0] == 0x80 and head[1:2] <= b"\x05" and head[8:9] != b"{"  # `{` opens safetensors' header
+    if starts_pickle or any(module in head for module in (b"ctorch", b"cposix", b"cbuiltins")):
         return "pickle"
     return "hdf5" if head.startswith(b"\x89HDF\r\n\x1a\n") else "other"
 
 
 def refuse_what_is_no_weights(path):
     """Raise the error that says what the file is instead of weights; return if nothing speaks against it."""
-    path, kind = Path(path), kind_of(path)
+    path = Path(path)
+    if path.is_dir():
+        raise CheckpointCorrupt(f"{path} is a folder where weights are expected. Take the file again.")
+    kind = kind_of(path)
     if kind == "empty":
         raise CheckpointCorrupt(f"{path} has 0 bytes. Take the file again.")
     if kind == "git-lfs":
@@ -166,14 +171,19 @@ def existing_folder(folder):
 
 
 def _work_folder(folder):
-    """Make `.NAME.PID.new` beside the folder; remove those of dead processes, and stop at a living one's."""
+    """Make `.NAME.PID.RANDOM.new` beside the folder; remove those of dead processes, and stop at a living one's."""
     parent = folder.absolute().parent
-    for path in parent.glob(f".{glob.escape(folder.name)}.*.new"):
-        pid = path.name.split(".")[-2]
-        if pid.isdigit() and int(pid) != os.getpid() and _is_alive(int(pid)):
-            raise OutputError(f"{folder} is being written by process {pid}. Wait for it, or give another place.")
+    for path in parent.glob(f".{glob.escape(folder.name)}.*.*.new"):
+        pid = path.name.split(".")[-3]
+        if pid == str(os.getpid()):  # another thread's
+            continue
+        if pid.isdigit() and _is_alive(int(pid)):
+            raise OutputError(
+                f"{folder} is being written by process {pid}. Wait for it, or give another place; if there is no such "
+                f"save, delete {path}."
+            )
         shutil.rmtree(path, ignore_errors=True)
-    work = parent / f".{folder.name}.{os.getpid()}.new"
+    work = parent / f".{folder.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.new"
     work.mkdir()
     return work
 

@@ -9,7 +9,10 @@ TensorFlow names.
 """
 
 import difflib
+import hashlib
+import json
 import math
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,6 +120,8 @@ def open_folder(name_or_folder, trust_pickle=False):
         UnsafeFormat: if the weights are a pickle, and `trust_pickle` is false.
         ConfigError: if the config cannot be read.
     """
+    if not isinstance(name_or_folder, str | os.PathLike) or not str(name_or_folder).strip():
+        raise InputError(f"Give the name of a model or a folder. Received: {name_or_folder!r:.80}")
     path = _find(name_or_folder)
     folder = path if path.is_dir() else path.parent
     if (folder / MANIFEST).is_file():
@@ -137,23 +142,32 @@ def open_folder(name_or_folder, trust_pickle=False):
 
 
 def verify(folder):
-    """Compare every file of one of our folders with its manifest.
+    """Compare every file of one of our folders, and every tensor's name, shape and type, with its manifest.
 
     Raises:
-        CheckpointCorrupt: with all files that are missing or changed.
+        CheckpointCorrupt: with all files and tensors that are missing or changed.
     """
     folder = Path(folder)
-    manifest = read_json(folder / MANIFEST)
-    version, files = manifest.get("format_version"), manifest.get("files")
-    if not isinstance(version, int) or not isinstance(files, dict):
-        raise CheckpointCorrupt(f"{folder / MANIFEST} has no `format_version` or no `files`. Take the folder again.")
-    if version > FORMAT_VERSION:
+    path, manifest = folder / MANIFEST, read_json(folder / MANIFEST)
+    version = manifest.get("format_version")
+    if type(version) is int and version > FORMAT_VERSION:
         raise CheckpointCorrupt(
             f"{folder} has format version {version}, this nlpgen reads up to {FORMAT_VERSION}. "
             "Install a newer nlpgen: pip install -U nlpgen"
         )
+    if manifest.get("manifest_sha256") != _manifest_sha256(manifest):
+        raise CheckpointCorrupt(
+            f"{path} was changed after it was saved. Take the folder again, or save the model anew."
+        )
+    files = manifest["files"]
     with ThreadPoolExecutor(2) as pool:
         problems = [problem for problem in pool.map(lambda item: _problem(folder, *item), files.items()) if problem]
+    if not problems:
+        tensors = open_safetensors(folder)
+        found = {name: {"shape": list(tensors.shape(name)), "dtype": tensors.dtype(name)} for name in tensors}
+        wanted = manifest["tensors"]
+        differ = sorted(name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name))
+        problems = [f"tensor {name}: expected {wanted.get(name)}, found {found.get(name)}" for name in differ]
     if problems:
         raise CheckpointCorrupt(
             f"{folder} is not as it was saved:\n  " + "\n  ".join(problems) + "\nTake the folder again."
@@ -199,6 +213,11 @@ def _find(name_or_folder):
     if path.exists():
         if path.is_file() and not SUFFIX.search(path.name) and path.name not in (WEIGHTS, INDEX, MANIFEST):
             refuse_what_is_no_weights(path)
+            if not checkpoint_prefix(path).with_name(f"{path.name}.index").is_file():
+                raise CheckpointNotFound(
+                    f"{path} is a file of no kind that nlpgen reads. Give the folder of the model, or the prefix of a "
+                    "TensorFlow checkpoint."
+                )
         return path
     if checkpoint_prefix(path).with_name(checkpoint_prefix(path).name + ".index").is_file():
         return path
@@ -256,8 +275,14 @@ def _problem(folder, name, entry):
     return None if found == entry["sha256"] else f"{name}: sha256 expected {entry['sha256']}, found {found}"
 
 
+def _manifest_sha256(manifest):
+    """Of everything in it but this sum itself."""
+    rest = {name: value for name, value in manifest.items() if name != "manifest_sha256"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
 def _manifest(work, tensors, about):
-    return {
+    manifest = {
         "format": "nlpgen",
         "format_version": FORMAT_VERSION,
         **about,
@@ -271,6 +296,7 @@ def _manifest(work, tensors, about):
             name: {"shape": list(tensor.shape), "dtype": str(tensor.dtype)} for name, tensor in sorted(tensors.items())
         },
     }
+    return manifest | {"manifest_sha256": _manifest_sha256(manifest)}
 
 
 def _carry_card(folder, work):

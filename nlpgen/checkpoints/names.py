@@ -66,7 +66,7 @@ class Row:
         return tensor.T if isinstance(self.entry, Transposed) else tensor
 
 
-def load_weights(model, checkpoint, check_finite=True):
+def load_weights(model, checkpoint, check_finite=True, where="the checkpoint"):
     """Assign to every weight that `model.checkpoint_names` names, trainable or not.
 
     Nothing is assigned unless everything fits.
@@ -75,6 +75,7 @@ def load_weights(model, checkpoint, check_finite=True):
         model: a built model.
         checkpoint: a mapping from tensor names to arrays.
         check_finite: whether NaN and infinity are refused.
+        where: the checkpoint's name in messages.
 
     Returns:
         The set of tensor names that were read.
@@ -106,11 +107,13 @@ def load_weights(model, checkpoint, check_finite=True):
         values.append((row.variable, value))
     if problems:
         raise WeightsMismatch(
-            f"{len(problems)} weights of `{model.name}` do not fit the checkpoint:\n  " + "\n  ".join(problems)
+            f"{len(problems)} weights of a {type(model).__name__} do not fit {where}:\n  "
+            + "\n  ".join(problems)
+            + "\nTake config and weights of the same model; `nlpgen inspect` shows what is there."
         )
     if not_finite:
         raise NonFiniteWeights(
-            f"{len(not_finite)} tensors hold NaN or infinity:\n  "
+            f"{len(not_finite)} tensors of {where} hold NaN or infinity:\n  "
             + "\n  ".join(not_finite)
             + "\nTake the file again, or go back to an earlier step of the training. "
             "`check_finite=False` loads it all the same."

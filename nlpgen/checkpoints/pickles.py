@@ -37,7 +37,10 @@ def read_pickles(folder):
     """
     folder = Path(folder)
     if (folder / INDEX).is_file():
-        paths = [folder / name for name in sorted(set(read_json(folder / INDEX)["weight_map"].values()))]
+        weight_map = read_json(folder / INDEX).get("weight_map")
+        if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
+            raise CheckpointCorrupt(f"{folder / INDEX} has no `weight_map` of tensors to files. Take the file again.")
+        paths = [folder / name for name in sorted(set(weight_map.values()))]
     else:
         paths = [folder / name for name in NAMES if (folder / name).is_file() and kind_of(folder / name) == "pickle"]
         paths = paths[:1] or sorted(p for p in folder.glob("*.bin") if kind_of(p) == "pickle")[:1]
@@ -53,9 +56,13 @@ def read_pickles(folder):
             loaded = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:
             reason = str(error).strip().splitlines()[0][:200]
-            raise CheckpointCorrupt(f"{path}: PyTorch refuses to read it as plain weights ({reason}).") from None
+            raise CheckpointCorrupt(
+                f"{path}: PyTorch refuses to read it as plain weights ({reason}). Do not open it otherwise."
+            ) from None
         if not isinstance(loaded, dict):
-            raise CheckpointCorrupt(f"{path} holds a {type(loaded).__name__}, not a table of tensors.")
+            raise CheckpointCorrupt(
+                f"{path} holds a {type(loaded).__name__}, not a table of tensors. Save its `state_dict()`."
+            )
         loaded = loaded.get("state_dict", loaded)
         tensors.update({name: _to_numpy(value) for name, value in loaded.items() if torch.is_tensor(value)})
     return tensors

@@ -68,8 +68,9 @@ class SafetensorsFile:
     def dtype(self, name):
         """NumPy name of a tensor's type, without reading it."""
         kinds = {"F": "float", "I": "int", "U": "uint", "BF": "bfloat", "BOOL": "bool"}
-        letters, bits = re.fullmatch(r"([A-Z]+)(\d*).*", self._file.get_slice(name).get_dtype()).groups()
-        return kinds[letters] + bits
+        name = self._file.get_slice(name).get_dtype()
+        letters, bits = re.fullmatch(r"([A-Z]+)(\d*).*", name).groups()
+        return kinds.get(letters, letters.lower()) + bits
 
 
 class ShardedTensors:
@@ -78,8 +79,8 @@ class ShardedTensors:
     def __init__(self, index):
         index = Path(index)
         weight_map = read_json(index).get("weight_map")
-        if not isinstance(weight_map, dict):
-            raise CheckpointCorrupt(f"{index} has no `weight_map`. Take the file again.")
+        if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
+            raise CheckpointCorrupt(f"{index} has no `weight_map` of tensors to files. Take the file again.")
         missing = sorted({name for name in weight_map.values() if not (index.parent / name).is_file()})
         if missing:
             raise CheckpointCorrupt(f"{index} names files that are missing: {', '.join(missing)}. Copy them too.")
@@ -208,8 +209,15 @@ def to_hugging_face(tensors):
 
 
 def write_safetensors(path, tensors):
-    """Write a file with sorted names, so that equal tensors make equal files."""
-    safetensors.numpy.save_file(dict(sorted(tensors.items())), path, metadata={"format": "pt"})
+    """Write a file with sorted names, so that equal tensors make equal files.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    try:
+        safetensors.numpy.save_file(dict(sorted(tensors.items())), path, metadata={"format": "pt"})
+    except safetensors.SafetensorError as error:  # a full disk, say
+        raise OSError(str(error)) from error
     Path(path).chmod(0o644)  # the library makes files that only their owner can read
 
 

@@ -116,16 +116,22 @@ def write_tensorflow(folder, tensors, prefix=PREFIX):
         folder: an existing folder.
         tensors: `{name: array}`; written as float32, as all readers expect.
         prefix: name of the files.
+
+    Raises:
+        OSError: if they cannot be written.
     """
     import tensorflow as tf
 
     folder, names = Path(folder), sorted(tensors)
-    tf.raw_ops.SaveV2(
-        prefix=str(folder / prefix),
-        tensor_names=names,
-        shape_and_slices=[""] * len(names),
-        tensors=[tf.constant(np.asarray(tensors[name], dtype="float32")) for name in names],
-    )
+    try:
+        tf.raw_ops.SaveV2(
+            prefix=str(folder / prefix),
+            tensor_names=names,
+            shape_and_slices=[""] * len(names),
+            tensors=[tf.constant(np.asarray(tensors[name], dtype="float32")) for name in names],
+        )
+    except tf.errors.OpError as error:  # a full disk, say
+        raise OSError(error.message) from error
     state = f'model_checkpoint_path: "{prefix}"\nall_model_checkpoint_paths: "{prefix}"\n'
     (folder / "checkpoint").write_text(state, encoding="utf-8")
 

@@ -27,7 +27,12 @@ class VocabularySubset:
         rows = next(tensors.shape(name)[0] for name in names if name in tensors)
         self._keep = np.arange(rows) if keep_tokens is None else np.asarray(keep_tokens, dtype=int)
         _check("keep_tokens", self._keep, rows)
-        for ids, _ in self._compound:
+        for ids, weights in self._compound:
+            if not len(ids) or (weights is not None and (len(weights) != len(ids) or not sum(weights))):
+                raise VocabularyError(
+                    "A compound token needs one id or more, and as many weights, which do not sum to 0. "
+                    f"Received: {ids!r}, {weights!r}"
+                )
             _check("compound_tokens", np.asarray(ids, dtype=int), len(self._keep))
 
     def __contains__(self, name):

@@ -17,7 +17,7 @@ def architecture_of(folder):
     found = folder.config.get("model_type")
     if found is None:
         found = next((name for mark, name in MARKS.items() if mark in folder.tensors), None)
-    if found in ARCHITECTURES:
+    if isinstance(found, str) and found in ARCHITECTURES:
         return ARCHITECTURES[found]
     said = "no `model_type`, and its weights have no known names" if found is None else f"model_type {found!r}"
     raise ConfigError(

@@ -27,6 +27,7 @@ class BertConfig(Config):
         condition_size, condition_hidden_size, condition_hidden_act: see `LayerNorm`.
     """
 
+    only = {"position_embedding_type": "absolute", "is_decoder": False}
     vocab_size: int
     hidden_size: int
     num_hidden_layers: int
@@ -39,6 +40,7 @@ class BertConfig(Config):
     type_vocab_size: int = 2
     initializer_range: float = 0.02
     layer_norm_eps: float = 1e-12
+    pad_token_id: int = 0
     application: str = "encoder"
     hierarchical_position: bool | float | None = None
     residual_attention_scores: bool = False
@@ -58,6 +60,12 @@ class BertConfig(Config):
                 "`hidden_size` must be a multiple of `num_attention_heads`. "
                 f"Received: {self.hidden_size} and {self.num_attention_heads}"
             )
+        found += self._must_be_above_zero("layer_norm_eps", "initializer_range")
+        found += self._must_be_positive(
+            *(name for name in ("condition_size", "condition_hidden_size") if getattr(self, name) is not None)
+        )
+        if not 0 <= self.pad_token_id < self.vocab_size:
+            found.append(f"`pad_token_id` must be an id of the vocabulary. Received: {self.pad_token_id}")
         if self.type_vocab_size < 0:
             found.append(f"`type_vocab_size` must be 0 or more. Received: {self.type_vocab_size}")
         alpha = self.hierarchical_position
@@ -77,7 +85,7 @@ class Bert(Backbone):
     Call arguments:
         inputs: a dict of `token_ids` `(batch, length)` and, each optional, `segment_ids` and `position_ids` of the same
             shape, `positions` `(batch, n)` to compute only these positions of the last block, and `condition`
-            `(batch, condition_size)`. Id 0 is padding.
+            `(batch, condition_size)`. `pad_token_id` is padding; "unilm" needs `segment_ids`.
 
     Returns:
         Hidden states `(batch, length, hidden_size)`, or `(batch, n, hidden_size)`.
@@ -186,7 +194,7 @@ class Bert(Backbone):
 
     def attention_mask(self, inputs):
         """Which token sees which, `(batch, 1, 1 or length, length)`."""
-        mask = padding_mask(inputs["token_ids"])
+        mask = padding_mask(inputs["token_ids"], self.config.pad_token_id)
         if self.config.application == "lm":
             return mask & causal_mask(mask.shape[-1])
         if self.config.application == "unilm":

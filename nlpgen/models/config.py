@@ -1,12 +1,14 @@
 """Configs: the fields of the released `config.json`, checked."""
 
 import dataclasses
+import math
 import types
 import typing
 
 from nlpgen.errors import ConfigError
 from nlpgen.layers import ACTIVATIONS
 
+LARGEST = 1_000_000  # of any width, count or length
 NUMBER = {float: (int, float), int: int}
 
 
@@ -16,9 +18,14 @@ class Config:
     Fields are named as in the released `config.json`, so that the file is the config. A field without a default must be
     in the file.
 
+    Attributes:
+        only: fields of released configs that are not ours, and the one value that we can follow.
+
     Raises:
         ConfigError: with every field that is wrong.
     """
+
+    only = {}
 
     def __post_init__(self):
         problems = _type_problems(type(self), dataclasses.asdict(self)) or self.problems()
@@ -42,6 +49,11 @@ class Config:
             f"`{name}` is missing"
             for name, field in fields.items()
             if field.default is dataclasses.MISSING and name not in known
+        ]
+        missing += [
+            f"`{name}` must be {value!r}, nothing else is built. Received: {values[name]!r}"
+            for name, value in cls.only.items()
+            if values.get(name, value) != value
         ]
         if missing:
             problems = missing + _type_problems(cls, known)
@@ -73,12 +85,21 @@ class Config:
 
     def _must_be_positive(self, *names):
         return [
-            f"`{name}` must be 1 or more. Received: {getattr(self, name)}" for name in names if getattr(self, name) < 1
+            f"`{name}` must be from 1 to {LARGEST:,}. Received: {getattr(self, name)}"
+            for name in names
+            if not 1 <= getattr(self, name) <= LARGEST
+        ]
+
+    def _must_be_above_zero(self, *names):
+        return [
+            f"`{name}` must be above 0 and finite. Received: {getattr(self, name)}"
+            for name in names
+            if not 0 < getattr(self, name) < math.inf
         ]
 
     def _must_be_rate(self, *names):
         return [
-            f"`{name}` must be from 0 to 1. Received: {getattr(self, name)}"
+            f"`{name}` must be from 0 to below 1. Received: {getattr(self, name)}"
             for name in names
             if not 0 <= getattr(self, name) < 1
         ]

@@ -119,8 +119,8 @@ def convert(source, target, format="nlpgen", dtype=None, trust_pickle=False):
     used = set()
     for model in models:
         model.build()
-        used |= load_weights(model, tensors)
-    report_unread(models[0], folder, used)
+        used |= load_weights(model, tensors, where=folder.path)
+    report_unread(models[0], folder, used, other_heads=True)
     dtype = dtype or tensors.dtype(backbone_class.vocabulary_names[0])
     save_models(target, models, format, dtype)
     return f"{backbone_class.__name__} with {', '.join(heads) or 'no head'} in {format} format"

@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from nlpgen.checkpoints import under
-from nlpgen.errors import CheckpointWarning, InputError, WeightsMismatch
+from nlpgen.errors import CheckpointWarning, InputError, NonFiniteOutput, WeightsMismatch
 from nlpgen.layers import ACTIVATIONS, LayerNorm
 from nlpgen.models.architectures import architecture_of
 from nlpgen.models.pretrained import PretrainedModel
@@ -145,12 +145,13 @@ class MaskedLM(PretrainedModel):
 
         Raises:
             InputError: if a text has no `[MASK]` or is too long for the model, or `top_k` is out of range.
+            NonFiniteOutput: if the model gives NaN or infinity.
         """
         if isinstance(texts, str):
             return self.fill_mask([texts], top_k)[0]
         texts, tokenizer = check_texts(texts), self._tokenizer()
-        if not 1 <= top_k <= len(tokenizer.vocab):
-            raise InputError(f"`top_k` must be from 1 to {len(tokenizer.vocab):,}. Received: {top_k}")
+        if not isinstance(top_k, int) or not 1 <= top_k <= len(tokenizer.vocab):
+            raise InputError(f"`top_k` must be from 1 to {len(tokenizer.vocab):,}. Received: {top_k!r}")
         rows = [self._mask_row(text, i) for i, text in enumerate(texts)]
         results = [None] * len(texts)
         for indices, length in length_batches([len(row) for row in rows]):
@@ -160,6 +161,8 @@ class MaskedLM(PretrainedModel):
             )
             for i, positions, row in zip(indices, masks, logits, strict=True):
                 row = np.asarray(row[: len(positions), : len(tokenizer.vocab)], dtype="float32")
+                if not np.isfinite(row).all():
+                    raise NonFiniteOutput(f"The model gave NaN or infinity for `texts[{i}]`: its weights are damaged.")
                 results[i] = self._filled(texts[i], _softmax(row), top_k)
         return results
 
@@ -206,6 +209,7 @@ class MaskedLM(PretrainedModel):
         norm, bias = names.get("norm"), names.get("bias")
         if (
             f"{norm}/gamma" in tensors
+            and f"{norm}/beta" in tensors
             and np.all(tensors[f"{norm}/gamma"] == 1)
             and np.all(tensors[f"{norm}/beta"] == 0)
         ):
@@ -249,9 +253,9 @@ class MaskedLM(PretrainedModel):
         for row in probabilities:
             best = np.argsort(-row, kind="stable")[:top_k]
             candidates.append([(tokenizer.vocab.token(i), float(row[i])) for i in best])
-        for (token, _), *_ in candidates:
-            text = text.replace(tokenizer.special_tokens["mask"], token.removeprefix("##"), 1)
-        return FilledMask(text, candidates)
+        first, *others = text.split(tokenizer.special_tokens["mask"])
+        tokens = [row[0][0].removeprefix("##") for row in candidates]
+        return FilledMask(first + "".join(t + o for t, o in zip(tokens, others, strict=True)), candidates)
 
 
 def _softmax(x):

@@ -4,9 +4,17 @@ import re
 import warnings
 
 import keras
+import numpy as np
 
-from nlpgen.checkpoints import VocabularySubset, dump_weights, load_weights, open_folder, save_folder
-from nlpgen.errors import CheckpointWarning, ConfigError, VocabularyError, WeightsMismatch
+from nlpgen.checkpoints import (
+    VocabularySubset,
+    count_not_finite,
+    dump_weights,
+    load_weights,
+    open_folder,
+    save_folder,
+)
+from nlpgen.errors import CheckpointWarning, ConfigError, InputError, VocabularyError, WeightsMismatch
 from nlpgen.text import Vocab, WordPieceTokenizer
 from nlpgen.version import __version__
 
@@ -62,7 +70,7 @@ class PretrainedModel(keras.Model):
         """
         folder = open_folder(name_or_folder)
         model, tensors = prepare(cls, folder, dtype, keep_tokens, compound_tokens, config_changes)
-        used = load_weights(model, tensors, check_finite)
+        used = load_weights(model, tensors, check_finite, where=folder.path)
         report_unread(model, folder, used)
         return model
 
@@ -207,24 +215,34 @@ def prepare(cls, folder, dtype=None, keep_tokens=None, compound_tokens=None, con
         _check_vocabulary(folder, table, config, vocab)
         if keep_tokens is not None or compound_tokens:
             compound = compound_tokens or {}
+            if not isinstance(compound, dict):
+                raise InputError(f"`compound_tokens` must be a dict {{token: ids}}. Received: {compound!r:.60}")
             tensors = VocabularySubset(tensors, backbone_class.vocabulary_names, keep_tokens, compound.values())
             if vocab is not None:
                 vocab = Vocab([*(vocab if keep_tokens is None else vocab.subset(keep_tokens)).tokens, *compound])
-        config = config.replace(vocab_size=tensors.shape(table)[0])
+        config = config.replace(vocab_size=tensors.shape(table)[0], pad_token_id=_pad_id(config, keep_tokens))
+    tokenizer = None
+    if vocab is not None:
+        tokenizer = _tokenizer(vocab, folder.tokenizer_config)
+        config = config.replace(pad_token_id=tokenizer.pad_id)
     model = cls.over(backbone_class(config.replace(**config_changes), dtype=dtype))
     model.build()
-    if vocab is not None:
-        model.tokenizer = backbone_of(model).tokenizer = _tokenizer(vocab, folder.tokenizer_config)
+    model.tokenizer = backbone_of(model).tokenizer = tokenizer
     return model, tensors
 
 
-def report_unread(model, folder, used):
+def report_unread(model, folder, used, other_heads=False):
     """Warn of the tensors of a folder that the model did not read.
 
-    Those of heads that the architecture knows are no news, nor are an optimizer's, nor layers beyond those asked for.
+    An optimizer's are no news, nor are layers beyond those asked for, nor those of other heads that the architecture
+    knows, unless `other_heads`.
     """
     backbone, tensors = backbone_of(model), folder.tensors
-    scopes = [getattr(entry, "scope", entry) for table in backbone.heads.values() for entry in table.values()]
+    scopes = (
+        []
+        if other_heads
+        else [getattr(entry, "scope", entry) for table in backbone.heads.values() for entry in table.values()]
+    )
     of_heads = {tensors.original(scope + leaf) for scope in scopes for leaf in LEAVES}
     layers = backbone.config.num_hidden_layers
     unread = [
@@ -244,16 +262,20 @@ def report_unread(model, folder, used):
 def save_models(folder, models, format="nlpgen", dtype=None):
     """Write models that share a backbone into one folder; see `PretrainedModel.save_pretrained`."""
     model, backbone, tokenizer = models[0], backbone_of(models[0]), models[0].tokenizer
+    if dtype not in (None, "float32", "float16", "bfloat16"):
+        raise InputError(f"`dtype` must be 'float32', 'float16' or 'bfloat16'. Received: {dtype!r}")
+    for each in models:
+        if not each.built:
+            each.build()
     tensors = {name: tensor for each in models for name, tensor in dump_weights(each).items()}
-    if dtype is not None:
-        tensors = {name: tensor.astype(dtype) for name, tensor in tensors.items()}
+    if dtype is not None and format != "tensorflow":  # which is always float32
+        tensors = {name: _cast(name, tensor, dtype) for name, tensor in tensors.items()}
     kinds = {each.hugging_face_class for each in models}
     kind = "{}ForPreTraining" if len(kinds) > 2 else model.hugging_face_class
     config = {
         "model_type": backbone.model_type,
         "architectures": [kind.format(type(backbone).__name__)],
         **{name: value for name, value in backbone.config.to_dict().items() if value is not None},
-        "pad_token_id": 0 if tokenizer is None else tokenizer.pad_id,
     }
     settings = None
     if tokenizer is not None:
@@ -298,7 +320,28 @@ def _check_vocabulary(folder, table, config, vocab):
         )
 
 
+def _pad_id(config, keep_tokens):
+    """Where padding is after `keep_tokens`; where it was dropped, the first id, as ever."""
+    kept = [] if keep_tokens is None else list(keep_tokens)
+    return kept.index(config.pad_token_id) if config.pad_token_id in kept else config.pad_token_id if not kept else 0
+
+
+def _cast(name, tensor, dtype):
+    with np.errstate(over="ignore"):
+        cast = tensor.astype(dtype)
+    if count_not_finite(cast) > count_not_finite(tensor):
+        raise InputError(
+            f"`{name}` has values up to {np.abs(tensor).max():.3g}, too large for {dtype}. Use 'bfloat16'."
+        )
+    return cast
+
+
 def _tokenizer(vocab, settings):
+    if not isinstance(settings.get("do_lower_case", True), bool):
+        raise ConfigError(
+            f"tokenizer_config.json: `do_lower_case` must be true or false. Received: {settings['do_lower_case']!r}. "
+            "Correct it there."
+        )
     special = {role: settings.get(f"{role}_token") for role in ("pad", "unk", "cls", "sep", "mask")}
     special = {role: token for role, token in special.items() if isinstance(token, str)}
     return WordPieceTokenizer(vocab, settings.get("do_lower_case", True), **special)

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 
 from nlpgen.errors import InputError
-from nlpgen.text import fit_lengths, shorten
+from nlpgen.text import check_truncation, fit_lengths, shorten
 
 SLOT = re.compile(r"(\{\w+\}|\[MASK\])")
 
@@ -72,7 +72,7 @@ class Pattern:
             A list of `(token_ids, mask_positions)`.
 
         Raises:
-            InputError: if the pattern alone is longer than `max_length`.
+            InputError: if the pattern alone is longer than `max_length`, or an option is wrong.
 
         Example:
             >>> from nlpgen import Vocab, WordPieceTokenizer
@@ -80,6 +80,7 @@ class Pattern:
             >>> Pattern("{text}[MASK]好").encode(WordPieceTokenizer(vocab), ["好吃好吃"], max_length=6)
             [([2, 6, 7, 4, 6, 3], [3])]
         """
+        check_truncation(max_length, truncate_side)
         fixed = [
             [tokenizer.mask_id] if piece == "[MASK]" else None if piece.startswith("{") else tokenizer.ids(piece)
             for piece in self.pieces

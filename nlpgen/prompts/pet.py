@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 
-from nlpgen.errors import InputError
+from nlpgen.errors import InputError, NonFiniteOutput
 from nlpgen.estimator import Estimator
 from nlpgen.prompts.pattern import Pattern
 from nlpgen.prompts.prompt_model import PromptModel
@@ -24,8 +24,8 @@ class PETClassifier(Estimator):
 
     Args:
         masked_lm: a `MaskedLM` with its tokenizer.
-        patterns: a pattern, or a list of them, e.g. `"[MASK]满意。{text}"`.
-        verbalizer: `{label: word or words}`; a label's probability is the sum over its words.
+        patterns: a pattern, or a list of them, e.g. `"[MASK]满意。{text}"` or `Pattern("[MASK]满意。{text}")`.
+        verbalizer: `{label: word or words}`, or a `Verbalizer`; a label's probability is the sum over its words.
         max_length: most tokens, special ones included; longer texts are cut, patterns never.
         truncate_side: which end of a long text is cut, `"right"` or `"left"`.
 
@@ -76,6 +76,7 @@ class PETClassifier(Estimator):
 
         Raises:
             InputError: if a text is no string or empty, or patterns and label words do not fit.
+            NonFiniteOutput: if the model gives NaN or infinity.
         """
         if isinstance(texts, str):
             return self.predict_proba([texts])[0]
@@ -83,16 +84,21 @@ class PETClassifier(Estimator):
         empty = [i for i, text in enumerate(texts) if not text.strip()]
         if empty:
             raise InputError(f"`texts[{empty[0]}]` is empty ({len(empty)} such texts). Leave them out.")
-        patterns = [self.patterns] if isinstance(self.patterns, str) else self.patterns
+        patterns = [self.patterns] if isinstance(self.patterns, str | Pattern) else self.patterns
         if not patterns:
             raise InputError("`patterns` is empty. Give a pattern or more.")
-        return np.mean([self._pattern_proba(Pattern(pattern), texts) for pattern in patterns], axis=0)
+        patterns = [pattern if isinstance(pattern, Pattern) else Pattern(pattern) for pattern in patterns]
+        probabilities = np.mean([self._pattern_proba(pattern, texts) for pattern in patterns], axis=0)
+        if not np.isfinite(probabilities).all():
+            first = int(np.flatnonzero(~np.isfinite(probabilities).all(axis=1))[0])
+            raise NonFiniteOutput(f"The model gave NaN or infinity for `texts[{first}]`: its weights are damaged.")
+        return probabilities
 
     def predict(self, texts):
         """The likeliest label of a string, or a list of the labels of a list."""
         if isinstance(texts, str):
             return self.predict([texts])[0]
-        labels = Verbalizer(self.verbalizer).labels
+        labels = self._verbalizer().labels
         return [labels[i] for i in self.predict_proba(texts).argmax(axis=-1)]
 
     def score(self, texts, labels):
@@ -101,7 +107,7 @@ class PETClassifier(Estimator):
         Raises:
             InputError: if there are no texts, not as many labels, or a label is not in the verbalizer.
         """
-        labels, known = list(labels), Verbalizer(self.verbalizer).labels
+        texts, labels, known = check_texts(texts), list(labels), self._verbalizer().labels
         unknown = sorted({str(label) for label in labels} - set(known))
         if len(labels) != len(texts) or not labels:
             raise InputError(f"Got {len(texts)} texts and {len(labels)} labels. Give as many of both, one at least.")
@@ -111,7 +117,7 @@ class PETClassifier(Estimator):
         return sum(p == label for p, label in zip(predicted, labels, strict=True)) / len(labels)
 
     def _pattern_proba(self, pattern, texts):
-        tokenizer, verbalizer = self.masked_lm.tokenizer, Verbalizer(self.verbalizer)
+        tokenizer, verbalizer = self.masked_lm.tokenizer, self._verbalizer()
         if tokenizer is None:
             raise InputError("`masked_lm` has no tokenizer. Load it from a folder with a vocab.txt.")
         model = self._prompt_model(*verbalizer.encode(tokenizer, pattern.num_masks))
@@ -128,6 +134,9 @@ class PETClassifier(Estimator):
             exp = np.exp(scores - scores.max(axis=-1, keepdims=True))
             result[indices] = exp / exp.sum(axis=-1, keepdims=True)
         return result
+
+    def _verbalizer(self):
+        return self.verbalizer if isinstance(self.verbalizer, Verbalizer) else Verbalizer(self.verbalizer)
 
     def _prompt_model(self, word_ids, word_labels):
         key = (id(self.masked_lm), word_ids.tobytes(), word_ids.shape, word_labels.tobytes())

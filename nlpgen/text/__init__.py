@@ -1,5 +1,5 @@
 from nlpgen.text.batches import bucket, length_batches, pad
-from nlpgen.text.tokenizer import Encoding, Tokenizer, check_texts, fit_lengths, shorten
+from nlpgen.text.tokenizer import Encoding, Tokenizer, check_texts, check_truncation, fit_lengths, shorten
 from nlpgen.text.vocab import Vocab
 from nlpgen.text.wordpiece import WordPieceTokenizer
 
@@ -10,6 +10,7 @@ __all__ = [
     "WordPieceTokenizer",
     "bucket",
     "check_texts",
+    "check_truncation",
     "fit_lengths",
     "length_batches",
     "pad",

@@ -143,12 +143,10 @@ class Tokenizer:
             columns.append(check_texts(pairs, "pairs"))
             if len(columns[0]) != len(columns[1]):
                 raise InputError(f"Got {len(columns[0])} texts, but {len(columns[1])} pairs. Give as many of both.")
+        check_truncation(max_length, side)
         cut = {"longest": None, "first": [0], "second": [1]}
         if truncate not in cut or side not in ("right", "left") or (truncate == "second" and pairs is None):
-            raise InputError(
-                f"`truncate` is 'longest', 'first' or, for pairs, 'second', and `truncate_side` 'right' or 'left'. "
-                f"Received: truncate={truncate!r}, truncate_side={side!r}"
-            )
+            raise InputError(f"`truncate` must be 'longest', 'first' or, for pairs, 'second'. Received: {truncate!r}")
         columns = [self.pieces(column, special_tokens) for column in columns]
         return [self._join(parts, max_length, cut[truncate], side) for parts in zip(*columns, strict=True)]
 
@@ -220,6 +218,14 @@ def check_texts(texts, name="texts"):
     return [SURROGATES.sub("\ufffd", text) for text in texts]
 
 
+def check_truncation(max_length, truncate_side):
+    """Raise `InputError` unless `max_length` is a count or `None`, and `truncate_side` one of the two."""
+    if max_length is not None and (not isinstance(max_length, int) or max_length < 1):
+        raise InputError(f"`max_length` must be a whole number, 1 or more. Received: {max_length!r}")
+    if truncate_side not in ("right", "left"):
+        raise InputError(f"`truncate_side` must be 'right' or 'left'. Received: {truncate_side!r}")
+
+
 def fit_lengths(lengths, budget, cut=None):
     """How long each part may be so that together they fit.
 
@@ -248,7 +254,7 @@ def fit_lengths(lengths, budget, cut=None):
         return lengths
     if room < 0:
         raise InputError(
-            f"The tokens that may not be cut are {fixed}, but only {max(budget, 0)} fit beside the special tokens. "
+            f"{fixed} tokens may not be cut, but `max_length` leaves {budget} beside the special tokens. "
             "Raise `max_length`, shorten the text, or let another part be cut."
         )
     level = max(n for n in range(room + 1) if sum(min(lengths[i], n) for i in cut) <= room)

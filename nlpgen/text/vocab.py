@@ -92,11 +92,19 @@ class Vocab:
             VocabularyError: if there is no such token.
         """
         if token not in self.ids:
-            raise VocabularyError(f"The vocabulary of {len(self):,} tokens has no {token!r}.")
+            raise VocabularyError(
+                f"The vocabulary of {len(self):,} tokens has no {token!r}. Give a token that stands in it."
+            )
         return self.ids[token]
 
     def token(self, id):
-        """The token of an id."""
+        """The token of an id.
+
+        Raises:
+            VocabularyError: if the vocabulary has no such id.
+        """
+        if not 0 <= id < len(self):
+            raise VocabularyError(f"There is no id {id}: the vocabulary has ids 0 to {len(self) - 1}.")
         return self.tokens[id]
 
     def subset(self, keep_tokens):
@@ -112,7 +120,7 @@ class Vocab:
         if wrong:
             raise VocabularyError(
                 f"`keep_tokens` holds {wrong[0]} (and {len(wrong) - 1} more such ids), "
-                f"but the vocabulary has ids 0 to {len(self) - 1}."
+                f"but the vocabulary has ids 0 to {len(self) - 1}. Correct the list."
             )
         return Vocab(self.tokens[i] for i in keep_tokens)
 

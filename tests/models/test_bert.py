@@ -1,10 +1,11 @@
+import keras
 import numpy as np
 import pytest
 from keras import ops
 
-from nlpgen import Bert, BertConfig, MaskedLM
+from nlpgen import Bert, BertConfig, MaskedLM, NextSentence, PooledEncoder
 from nlpgen.errors import ConfigError
-from tests.helpers import IDS, SMALL, array, check_model, random_weights
+from tests.helpers import IDS, SMALL, array, assert_close, check_model, random_weights
 
 pytestmark = pytest.mark.backends
 
@@ -22,6 +23,27 @@ def test_contract_with_head(tmp_path):
     model = MaskedLM(Bert(BertConfig(**SMALL)))
     model.build()
     check_model(model, tmp_path)
+
+
+@pytest.mark.parametrize("cls", [NextSentence, PooledEncoder])
+def test_pooled_models_go_through_a_keras_file(cls, tmp_path):
+    model = cls(Bert(BertConfig(**SMALL)))
+    model.build()
+    random_weights(model)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(array(again({"token_ids": IDS})), array(model({"token_ids": IDS})))
+
+
+def test_padding_is_where_the_vocabulary_says(bert_folder):
+    """With [PAD] elsewhere than at 0, the rest of the batch still changes nothing."""
+    keep = [5, 6, 7, 8, 0, *range(100, 150)]
+    model = MaskedLM.from_pretrained(bert_folder, keep_tokens=keep)
+    assert model.tokenizer.pad_id == model.backbone.config.pad_token_id == 4
+    long = np.array([[1, 10, 20, 0, 2, 30], [1, 7, 0, 2, 4, 4]], dtype="int32")
+    assert_close(array(model({"token_ids": long}))[1:, :4], array(model({"token_ids": long[1:, :4]})))
+    original = MaskedLM.from_pretrained(bert_folder)
+    assert_close(array(model({"token_ids": long})), array(original({"token_ids": np.array(keep)[long]}))[..., keep])
 
 
 def test_a_frozen_layer_is_loaded_too(bert_folder):

@@ -59,6 +59,12 @@ def test_bert4keras(variant):
     assert_close(out, golden[f"{variant}/out_{name}"])
 
 
+def test_bert4keras_both_heads_of_pretraining():
+    golden = np.load(B4K / "golden.npz")
+    out = array(MaskedLM.from_pretrained(B4K)(_inputs(golden, "nsp_mlm")))
+    assert_close(out, golden["nsp_mlm/out_mlm"])
+
+
 def test_bert4keras_pool_linear():
     golden = np.load(B4K / "golden.npz")
     model = PooledEncoder(Bert.from_pretrained(B4K), activation="linear")

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from nlpgen import MaskedLM
-from nlpgen.errors import InputError
+from nlpgen import MaskedLM, PETClassifier
+from nlpgen.errors import InputError, NonFiniteOutput
 from tests.helpers import array, assert_close
 
 
@@ -64,10 +64,30 @@ def test_bad_texts(embedded, text, message):
         embedded.fill_mask(text)
 
 
-@pytest.mark.parametrize("top_k", [0, -1, 10**9])
+@pytest.mark.parametrize("top_k", [0, -1, 10**9, 2.5, "3"])
 def test_top_k_out_of_range(embedded, top_k):
     with pytest.raises(InputError, match="must be from 1 to 9,124"):
         embedded.fill_mask("[MASK]", top_k)
+
+
+def test_a_guess_that_is_itself_a_mask(embedded):
+    """The likeliest token may be [MASK]; each guess still stands at its own place."""
+    model = MaskedLM.from_config(embedded.get_config())
+    model.build()
+    bias = np.zeros(9124, dtype="float32")
+    bias[embedded.tokenizer.mask_id] = 1e4
+    model.head.bias.assign(bias)
+    assert model.fill_mask("[MASK]天[MASK]").text == "[MASK]天[MASK]"
+
+
+def test_damaged_weights_give_no_answer(embedded):
+    model = MaskedLM.from_config(embedded.get_config())
+    model.build()
+    model.backbone.blocks[0].up.bias.assign(np.full(1024, np.nan))
+    with pytest.raises(NonFiniteOutput, match=r"texts\[0\]"):
+        model.fill_mask("[MASK]")
+    with pytest.raises(NonFiniteOutput, match=r"texts\[0\]"):
+        PETClassifier(model, "{text}[MASK]", {"a": "很", "b": "不"}).predict("好")
 
 
 def test_the_interface_of_the_arrays(embedded):

@@ -82,6 +82,21 @@ def test_the_preset(embedded):
         PETClassifier.from_preset("sentimant", embedded)
 
 
+def test_patterns_and_verbalizers_may_be_objects(embedded):
+    plain = PETClassifier(embedded, "[MASK]好{text}", WORDS).predict_proba(REVIEWS)
+    objects = PETClassifier(embedded, Pattern("[MASK]好{text}"), Verbalizer(WORDS))
+    np.testing.assert_array_equal(objects.predict_proba(REVIEWS), plain)
+    np.testing.assert_array_equal(
+        objects.set_params(patterns=[Pattern("[MASK]好{text}")]).predict_proba(REVIEWS), plain
+    )
+
+
+@pytest.mark.parametrize("options", [{"max_length": "9"}, {"max_length": 0}, {"truncate_side": "middle"}])
+def test_bad_options(embedded, options):
+    with pytest.raises(InputError, match="must be"):
+        PETClassifier(embedded, "[MASK]好{text}", WORDS, **options).predict("好")
+
+
 def test_params(embedded):
     pet = PETClassifier(embedded, "[MASK]好{text}", WORDS)
     assert pet.get_params()["patterns"] == "[MASK]好{text}"

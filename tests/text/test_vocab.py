@@ -34,6 +34,12 @@ def test_simplified_equals_bert4keras():
     assert vocab.subset(keep).tokens == golden["tokens"]
 
 
+@pytest.mark.parametrize("id", [-1, 3])
+def test_an_id_out_of_range(id):
+    with pytest.raises(VocabularyError, match="ids 0 to 2"):
+        Vocab(["a", "b", "c"]).token(id)
+
+
 def test_subset_refuses_ids_out_of_range():
     with pytest.raises(VocabularyError, match=r"holds 7 .*0 to 2"):
         Vocab(["a", "b", "c"]).subset([0, 7])
