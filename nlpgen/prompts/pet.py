@@ -11,7 +11,7 @@ from nlpgen.estimator import Estimator
 from nlpgen.prompts.pattern import Pattern
 from nlpgen.prompts.prompt_model import PromptModel
 from nlpgen.prompts.verbalizer import Verbalizer
-from nlpgen.text import check_texts, length_batches, pad
+from nlpgen.text import check_texts, check_truncation, length_batches, pad
 
 PRESETS = importlib.resources.files("nlpgen.prompts") / "presets"
 
@@ -120,6 +120,7 @@ class PETClassifier(Estimator):
         tokenizer, verbalizer = self.masked_lm.tokenizer, self._verbalizer()
         if tokenizer is None:
             raise InputError("`masked_lm` has no tokenizer. Load it from a folder with a vocab.txt.")
+        check_truncation(self.max_length, self.truncate_side)
         model = self._prompt_model(*verbalizer.encode(tokenizer, pattern.num_masks))
         longest = min(n for n in (self.max_length, self.masked_lm.backbone.longest) if n is not None)
         rows = pattern.encode(tokenizer, texts, longest, self.truncate_side)

@@ -202,6 +202,7 @@ def test_a_type_on_disk_that_cannot_hold_the_weights(bert_folder, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation")  # TensorFlow's, seen by pytest.warns
 def test_what_convert_leaves_behind_is_said(hugging_face, tmp_path):
     tensors = _all(hugging_face) | {"cls.seq_relationship.weight": np.ones((2, 48), "float32")}
     write_safetensors(hugging_face / WEIGHTS, tensors)

@@ -103,11 +103,11 @@ def test_too_long_an_input_is_refused():
     [
         ({"hidden_size": 15}, "multiple of `num_attention_heads`"),
         ({"hidden_size": "16"}, "`hidden_size` must be int"),
-        ({"hidden_size": -16}, "`hidden_size` must be 1 or more"),
+        ({"hidden_size": -16}, "`hidden_size` must be from 1 to 1,000,000"),
         ({"num_hidden_layers": True}, "`num_hidden_layers` must be int"),
         ({"hidden_act": "geluu"}, "`hidden_act` must be one of"),
         ({"application": "seq2seq"}, "`application` must be one of encoder, lm, unilm"),
-        ({"hidden_dropout_prob": 1.5}, "from 0 to 1"),
+        ({"hidden_dropout_prob": 1.5}, "from 0 to below 1"),
         ({"hierarchical_position": 1}, "between 0 and 1"),
         ({"condition_hidden_size": 4}, "needs `condition_size`"),
     ],

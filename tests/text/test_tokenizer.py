@@ -55,7 +55,7 @@ def test_only_the_named_part_is_cut(tokenizer):
     assert cut.token_ids[:8] == whole.token_ids[:8]
     assert len(cut) == 12
     assert tokenizer.encode(first, second, max_length=12, truncate="first").token_ids[-9:] == whole.token_ids[-9:]
-    with pytest.raises(InputError, match="may not be cut are 6"):
+    with pytest.raises(InputError, match="6 tokens may not be cut, but `max_length` leaves 5"):
         tokenizer.encode(first, second, max_length=8, truncate="second")
 
 
