@@ -192,7 +192,7 @@ def train(args, model, rows, batch, saved, places=None, evaluate=None):
     if saved is not None:
         run.resume(model)
         print(f"Resumed at step {run.step:,}.", flush=True)
-    callbacks = [keras.callbacks.TensorBoard(args.tensorboard)] if args.tensorboard else []
+    callbacks = [keras.callbacks.TensorBoard(args.tensorboard, write_graph=False)] if args.tensorboard else []
     pretrain(model, partial(endless, batch), run, args.steps, args.window, callbacks)
     if args.plot:
         plot_history(run.history, args.plot)

@@ -45,7 +45,7 @@ def build_vocab(texts, size=9200, min_count=5, lowercase=True):
     if not characters:
         raise InputError("There is no text to build a vocabulary from.")
     pieces = _pieces(words)
-    alphabet = sorted({c for word in words for c in word if c.isascii() and c.isalnum()})
+    alphabet = sorted({c for word in [*words, *characters] for c in word if c.isascii() and c.isalnum()})
     continued = [f"##{c}" for c in alphabet]
     room = size - len(HEAD)
     single = [c for c, n in _ranked(characters) if n >= min_count]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-SMOOTH = 96
+BATCH = 96
 
 
 def held_out_rows(rows, masking, rows_per_genre=400, draws=2, seed=7):
@@ -26,7 +26,7 @@ def held_out_rows(rows, masking, rows_per_genre=400, draws=2, seed=7):
     return result
 
 
-def masked_accuracy(model, masked_rows, batch_size=SMOOTH):
+def masked_accuracy(model, masked_rows, batch_size=BATCH):
     """Accuracy and loss of a masked language model on masked rows.
 
     Args:
@@ -43,11 +43,8 @@ def masked_accuracy(model, masked_rows, batch_size=SMOOTH):
         for at in range(0, len(token_ids), batch_size):
             part = slice(at, at + batch_size)
             inputs = {"token_ids": token_ids[part], "positions": positions[part]}
-            logits = np.asarray(model.predict_on_batch(inputs), dtype="float32")
-            logits -= logits.max(axis=-1, keepdims=True)
-            truth = np.take_along_axis(logits, targets[part][..., None], axis=-1)[..., 0]
-            loss += float(((np.log(np.exp(logits).sum(axis=-1)) - truth) * weights[part]).sum())
-            right += float(((logits.argmax(axis=-1) == targets[part]) * weights[part]).sum())
+            more = _scores(model.predict_on_batch(inputs), targets[part], weights[part])
+            right, loss = right + more[0], loss + more[1]
         n = float(weights.sum())
         result[name] = {"accuracy": right / n, "loss": loss / n, "tokens": int(n)}
     total = sum(entry["tokens"] for entry in result.values())
@@ -55,3 +52,29 @@ def masked_accuracy(model, masked_rows, batch_size=SMOOTH):
         key: sum(entry[key] * entry["tokens"] for entry in result.values()) / total for key in ("accuracy", "loss")
     } | {"tokens": total}
     return result
+
+
+def next_token_scores(model, batches):
+    """Accuracy and loss of a causal language model.
+
+    Args:
+        model: token ids to logits at every position.
+        batches: `(inputs, targets, weights)`, as `causal_lm_batch` gives them.
+
+    Returns:
+        `{"accuracy", "loss", "tokens"}`.
+    """
+    right = loss = n = 0.0
+    for inputs, targets, weights in batches:
+        more = _scores(model.predict_on_batch(inputs), targets, weights)
+        right, loss, n = right + more[0], loss + more[1], n + float(weights.sum())
+    return {"accuracy": right / n, "loss": loss / n, "tokens": int(n)}
+
+
+def _scores(logits, targets, weights):
+    """How many weighted targets are guessed right, and the sum of their losses."""
+    logits = np.asarray(logits, dtype="float32")
+    logits = logits - logits.max(axis=-1, keepdims=True)
+    truth = np.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
+    loss = float(((np.log(np.exp(logits).sum(axis=-1)) - truth) * weights).sum())
+    return float(((logits.argmax(axis=-1) == targets) * weights).sum()), loss

@@ -1,8 +1,26 @@
 """The optimizer of pretraining."""
 
 import keras
+from keras import ops
 
 NO_DECAY = ("bias", "gamma", "beta")
+
+
+@keras.saving.register_keras_serializable("nlpgen")
+class AdamW(keras.optimizers.AdamW):
+    """Keras' AdamW, which clips by the true norm on TensorFlow too.
+
+    There the gradient of an embedding comes as rows that are still to be summed, and Keras takes the norm before they
+    are: with one segment, the norm of a batch's tokens instead of their sum's.
+    """
+
+    def apply(self, grads, trainable_variables=None):
+        return super().apply([_dense(g) for g in grads], trainable_variables)
+
+
+def _dense(gradient):
+    """The gradient with its rows summed; reshaping is what makes TensorFlow do it."""
+    return gradient if gradient is None else ops.reshape(gradient, gradient.shape)
 
 
 def adamw(
@@ -28,9 +46,9 @@ def adamw(
         ema: momentum of an exponential moving average of the weights, which `fit` puts in their place when it ends;
             `None` for none.
     """
-    optimizer = keras.optimizers.AdamW(
+    optimizer = AdamW(
         learning_rate,
-        weight_decay=weight_decay or None,
+        weight_decay=float(weight_decay),
         beta_1=0.9,
         beta_2=beta_2,
         epsilon=epsilon,
@@ -39,5 +57,6 @@ def adamw(
         ema_momentum=0.99 if ema is None else ema,
         gradient_accumulation_steps=accumulate if accumulate > 1 else None,
     )
-    optimizer.exclude_from_weight_decay(var_names=[f"^{name}$" for name in no_decay])
+    # Keras hands over "bias" on JAX and PyTorch, "masked_lm/…/bias:0" or "masked_lm/…/bias_92" on TensorFlow.
+    optimizer.exclude_from_weight_decay(var_names=[rf"(^|/){name}(_\d+)?(:\d+)?$" for name in no_decay])
     return optimizer

@@ -4,7 +4,7 @@ A folder with `state.safetensors` (weights, random states, the optimizer's varia
 settings of the run, its history). It is written beside, synced and renamed: a reader finds the old state or the new.
 """
 
-import numpy as np
+import keras
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
@@ -41,7 +41,7 @@ def save_state(folder, model, record):
     Raises:
         OutputError: if the folder cannot be written; the old state is intact.
     """
-    tensors = {name: np.asarray(variable.value) for name, variable in _converted(model)}
+    tensors = {name: keras.ops.convert_to_numpy(variable) for name, variable in _converted(model)}
     with replaced_folder(folder, {TENSORS, RECORD}.__contains__, sum(t.nbytes for t in tensors.values())) as work:
         save_file(tensors, work / TENSORS)
         write_json(work / RECORD, record | {"sha256": sha256(work / TENSORS)})
