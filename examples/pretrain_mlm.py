@@ -142,8 +142,8 @@ def open_corpus(args):
         vocab.write(work / "vocab.new")
         os.replace(work / "vocab.new", kept)
     tokenizer = WordPieceTokenizer(vocab)
-    cache = make_cache(work / "cache", corpus, tokenizer, words=getattr(args, "scheme", "") == "whole_word", progress=print)
-    return cache, tokenizer
+    words = getattr(args, "scheme", None) == "whole_word"
+    return make_cache(work / "cache", corpus, tokenizer, words, progress=print), tokenizer
 
 
 def make_model(args, tokenizer, rows, application="encoder"):
@@ -167,7 +167,8 @@ def make_model(args, tokenizer, rows, application="encoder"):
     if args.warm_start:
         stddev, embeddings = config.initializer_range, model.backbone.embeddings
         ids = np.concatenate([rows.batch(i, 10_000)[0] for i in range(min(WARM_START_ROWS, len(rows)) // 10_000 + 1)])
-        table = token_embeddings(ids, config.vocab_size, config.hidden_size, tokenizer.special_ids, stddev, seed=args.seed)
+        shape = config.vocab_size, config.hidden_size
+        table = token_embeddings(ids, *shape, tokenizer.special_ids, stddev, seed=args.seed)
         embeddings.token.embeddings.assign(table)
         embeddings.position.embeddings.assign(sinusoids(config.max_position_embeddings, config.hidden_size, stddev))
     return model

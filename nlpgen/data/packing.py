@@ -4,6 +4,8 @@ Long texts are cut, after a sentence where there is one; then texts are put toge
 the longest first, inside a window of texts that stood near each other).
 """
 
+import itertools
+
 import numpy as np
 
 from nlpgen.errors import InputError
@@ -63,9 +65,8 @@ def pack(tokens, ends, length, cls_id, sep_id, stops=(), pad_id=0, words=None, w
     words = np.ones(len(tokens), bool) if words is None else words
     spans, start = [], 0
     for end in np.asarray(ends).tolist():
-        for cut in cut_points(tokens[start:end], length - 2, stops):
-            if cut:
-                spans.append((start, start + cut) if not spans or spans[-1][1] <= start else (spans[-1][1], start + cut))
+        cuts = [0, *cut_points(tokens[start:end], length - 2, stops)]
+        spans += [(start + a, start + b) for a, b in itertools.pairwise(cuts) if a < b]
         start = end
     layout = []
     for first in range(0, len(spans), window):

@@ -130,7 +130,9 @@ class TokenCache:
             tokens, ends = (np.load(self.folder / f"{stem}.{part}.npy", mmap_mode="r") for part in PARTS[:2])
             words = np.load(self.folder / f"{stem}.words.npy", mmap_mode="r") if self.meta["words"] else None
         except (OSError, ValueError) as error:
-            raise InputError(f"{self.folder}/{stem} cannot be read: {error}. Remove the folder; it is made anew.") from error
+            raise InputError(
+                f"{self.folder}/{stem} cannot be read: {error}. Remove the folder; it is made anew."
+            ) from error
         return Texts(tokens, ends, words)
 
 

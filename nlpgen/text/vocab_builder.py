@@ -65,7 +65,7 @@ def count(texts, lowercase=True):
     Returns:
         Two `Counter`s: characters that are words of their own, and words of several characters.
     """
-    clean = normalizers.BertNormalizer(clean_text=True, handle_chinese_chars=True, strip_accents=None, lowercase=lowercase)
+    clean = normalizers.BertNormalizer(strip_accents=None, lowercase=lowercase)
     split = pre_tokenizers.BertPreTokenizer()
     characters, words = Counter(), Counter()
     texts = iter(texts)

@@ -8,10 +8,11 @@ NO_DECAY = ("bias", "gamma", "beta")
 
 @keras.saving.register_keras_serializable("nlpgen")
 class AdamW(keras.optimizers.AdamW):
-    """Keras' AdamW, which clips by the true norm on TensorFlow too.
+    """Keras' AdamW, with the gradients of embeddings summed on TensorFlow too.
 
-    There the gradient of an embedding comes as rows that are still to be summed, and Keras takes the norm before they
-    are: with one segment, the norm of a batch's tokens instead of their sum's.
+    There the gradient of an embedding comes as a row for each token of the batch. Keras 3.15 squares these rows, for
+    the second moment and for the norm that clips, before those of the same token are summed: an embedding that is only
+    looked up, such as that of the segments, gets other steps than on JAX and PyTorch.
     """
 
     def apply(self, grads, trainable_variables=None):
@@ -20,7 +21,9 @@ class AdamW(keras.optimizers.AdamW):
 
 def _dense(gradient):
     """The gradient with its rows summed; reshaping is what makes TensorFlow do it."""
-    return gradient if gradient is None else ops.reshape(gradient, gradient.shape)
+    if gradient is None or len(gradient.shape) < 2:
+        return gradient
+    return ops.reshape(gradient, (-1, *gradient.shape[1:]))
 
 
 def adamw(

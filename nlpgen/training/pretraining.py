@@ -81,8 +81,8 @@ class Run(keras.callbacks.Callback):
         self.seconds += took
         if not math.isfinite(logs["loss"]):
             raise InputError(
-                f"The loss is {logs['loss']} at step {self.step:,}. The state of the window before is in {self.folder}. "
-                "Resume from it with a lower learning rate or a smaller clip."
+                f"The loss is {logs['loss']} at step {self.step:,}. The state of the window before is in "
+                f"{self.folder}. Resume from it with a lower learning rate or a smaller clip."
             )
         speed = batches * self.tokens_per_batch / took
         report = {

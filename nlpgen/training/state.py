@@ -25,9 +25,7 @@ def run_variables(model):
         "model": [variable for variable in model.variables if id(variable) not in metrics],
         "optimizer": model.optimizer.variables,
     }
-    return {
-        f"{part}/{i}/{variable.path}": variable for part, variables in parts.items() for i, variable in enumerate(variables)
-    }
+    return {f"{part}/{i}/{v.path}": v for part, variables in parts.items() for i, v in enumerate(variables)}
 
 
 def save_state(folder, model, record):

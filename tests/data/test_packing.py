@@ -41,7 +41,7 @@ def test_a_row_is_texts_each_closed_then_padding(texts):
 def test_long_texts_are_cut_after_a_sentence():
     text = np.array([*range(110, 118), STOP, *range(120, 125)], "uint16")
     rows, _ = pack(text, [len(text)], 14, CLS, SEP, [STOP])
-    assert rows[0, 9] == STOP and rows[0, 10] == SEP
+    assert rows[0, 9:11].tolist() == [STOP, SEP]
     np.testing.assert_array_equal(rows[1, 1:6], range(120, 125))
 
 

@@ -42,7 +42,8 @@ def rows(cache, tokenizer):
 def test_the_cache_holds_ids_and_words(cache, tokenizer):
     texts = cache.texts("a")
     assert texts.tokens.dtype == "uint16"
-    assert len(texts.ends) == 294 and texts.ends[-1] == len(texts.tokens) == len(texts.words)
+    assert len(texts.ends) == 294
+    assert texts.ends[-1] == len(texts.tokens) == len(texts.words)
     first = texts.tokens[: texts.ends[0]]
     assert tokenizer.decode(first) == TEXT[: len(first)]
     assert texts.words[: texts.ends[0]].tolist()[:2] == [True, False]  # 我们

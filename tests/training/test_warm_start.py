@@ -35,7 +35,7 @@ def test_tokens_with_the_same_neighbours_are_near():
     group = rng.integers(0, 2, 4000)
     rows = np.stack([30 + 10 * group + rng.integers(0, 10, 4000), 10 + 10 * group + rng.integers(0, 10, 4000)], axis=1)
     table = token_embeddings(rows, 60, 8, special_ids=[0, 1], stddev=0.02)
-    assert table.shape == (60, 8) and table.dtype == "float32"
+    assert (table.shape, table.dtype) == ((60, 8), "float32")
     unit = table / np.linalg.norm(table, axis=1, keepdims=True)
     same, other = (unit[10:20] @ unit[10:20].T).mean(), (unit[10:20] @ unit[20:30].T).mean()
     assert same > other + 0.5
