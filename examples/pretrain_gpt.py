@@ -39,7 +39,7 @@ def main(argv=None):
         first = [batch(i, held_out, 32, (0, 1)) for i in range(8)]
         return {"all": round(next_token_scores(model, first)["accuracy"], 4)}
 
-    train(args, model, rows, batch, saved, evaluate=evaluate)
+    train(args, model, batch, saved, evaluate=evaluate, first=shard[0] == 0)
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ def arguments(description, **defaults):
     add("--resume", action="store_true", help="go on from the saved state, if there is one")
     add("--change", action="store_true", help="allow settings to differ from those of the resumed run")
     add("--devices", type=int, default=1, help="devices that share a batch (JAX backend)")
-    add("--machines", help="JAX: ADDRESS:PORT,NUMBER,INDEX of several machines")
+    add("--machines", help="JAX: ADDRESS:PORT,COUNT,INDEX; --work is shared, its corpus tokenised")
     add("--deterministic", action="store_true", help="TensorFlow: only operations that give the same bits every time")
     add("--peak-tflops", type=float, help="what the machine's matrix unit can do, to report the share reached")
     add("--tensorboard", help="folder for TensorBoard")
@@ -174,8 +174,8 @@ def make_model(args, tokenizer, rows, application="encoder"):
     return model
 
 
-def train(args, model, rows, batch, saved, places=None, evaluate=None):
-    """Train a model on batches; returns the `Run`."""
+def train(args, model, batch, saved, places=None, evaluate=None, first=True):
+    """Train a model on batches, and save it; of several machines the first writes."""
     decay = args.steps - args.warmup if args.decay is None else args.decay
     schedule = WarmupStableDecay(args.peak, args.steps, args.warmup, decay, args.accumulate)
     optimizer = adamw(schedule, args.weight_decay, clip=args.clip, accumulate=args.accumulate, ema=args.ema)
@@ -189,17 +189,20 @@ def train(args, model, rows, batch, saved, places=None, evaluate=None):
         args.peak_tflops and args.peak_tflops * 1e12,
         evaluate,
         args.evaluate_every,
+        out=sys.stdout if first else None,
+        writes=first,
     )
     if saved is not None:
         run.resume(model)
         print(f"Resumed at step {run.step:,}.", flush=True)
-    callbacks = [keras.callbacks.TensorBoard(args.tensorboard, write_graph=False)] if args.tensorboard else []
+    callbacks = []
+    if args.tensorboard and first:
+        callbacks.append(keras.callbacks.TensorBoard(args.tensorboard, write_graph=False))
     pretrain(model, partial(endless, batch), run, args.steps, args.window, callbacks)
-    if args.plot:
+    if args.plot and first:
         plot_history(run.history, args.plot)
-    if args.save:
+    if args.save and first:
         save(model, args.save)
-    return run
 
 
 def save(model, folder):
@@ -236,7 +239,7 @@ def main(argv=None):
     def batch(index):
         return masked_lm_batch(rows, mask, index, args.batch, args.seed, shard)
 
-    train(args, model, rows, batch, saved, mask.places(args.length), evaluate)
+    train(args, model, batch, saved, mask.places(args.length), evaluate, first=shard[0] == 0)
 
 
 if __name__ == "__main__":

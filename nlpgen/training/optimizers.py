@@ -47,7 +47,7 @@ def adamw(
         clip: largest norm of all gradients together; `None` for none.
         accumulate: batches whose gradients are averaged for one update.
         ema: momentum of an exponential moving average of the weights, which `fit` puts in their place when it ends;
-            `None` for none.
+            `None` for none. It moves with every batch, accumulated ones included.
     """
     optimizer = AdamW(
         learning_rate,

@@ -40,7 +40,8 @@ class Run(keras.callbacks.Callback):
         flops_per_token: for the share of the machine's peak; `None` to leave it out.
         peak_flops: operations a second that the machine can do at most.
         evaluate: function without arguments to a dict of numbers, called every `evaluate_every` windows and at the end.
-        out: where reports are printed.
+        out: where reports are printed; `None` for nowhere.
+        writes: whether this process saves the state: one of several machines does.
 
     Attributes:
         step: updates done.
@@ -58,12 +59,14 @@ class Run(keras.callbacks.Callback):
         evaluate=None,
         evaluate_every=10,
         out=sys.stdout,
+        writes=True,
     ):
         super().__init__()
         self.folder, self.settings = folder, settings
         self.tokens_per_batch, self.batches_per_update = tokens_per_batch, batches_per_update
         self.flops_per_token, self.peak_flops = flops_per_token, peak_flops
-        self.evaluate, self.evaluate_every, self.out = evaluate, evaluate_every, out
+        self.evaluate, self.evaluate_every = evaluate, evaluate_every
+        self.out, self.writes = out, writes
         self.step, self.seconds, self.history = 0, 0.0, []
         self._since = None
 
@@ -105,8 +108,10 @@ class Run(keras.callbacks.Callback):
         for name, value in report.items():
             if name not in logs and not isinstance(value, dict):
                 logs[name] = value  # for callbacks that come after, e.g. TensorBoard
-        print("  ".join(f"{name} {value}" for name, value in report.items()), file=self.out, flush=True)
-        self.save()
+        if self.out is not None:
+            print("  ".join(f"{name} {value}" for name, value in report.items()), file=self.out, flush=True)
+        if self.writes:
+            self.save()
 
     def save(self):
         """Write the state."""
