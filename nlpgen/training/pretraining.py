@@ -6,7 +6,7 @@ import time
 
 import keras
 
-from nlpgen.errors import InputError
+from nlpgen.errors import InputError, TrainingDiverged
 from nlpgen.training.state import load_state, save_state
 
 
@@ -83,7 +83,7 @@ class Run(keras.callbacks.Callback):
         batches, self.step = self.params["steps"], self.step + self.params["steps"] // self.batches_per_update
         self.seconds += took
         if not math.isfinite(logs["loss"]):
-            raise InputError(
+            raise TrainingDiverged(
                 f"The loss is {logs['loss']} at step {self.step:,}. The state of the window before is in "
                 f"{self.folder}. Resume from it with a lower learning rate or a smaller clip."
             )
@@ -101,8 +101,6 @@ class Run(keras.callbacks.Callback):
             if self.peak_flops:
                 report["flops_utilisation"] = round(speed * self.flops_per_token / self.peak_flops, 3)
         if self.evaluate and (epoch + 1) % self.evaluate_every == 0:
-            if hasattr(self.model, "jax_state_sync"):
-                self.model.jax_state_sync()
             report["held_out"] = self.evaluate()
         self.history.append(report)
         for name, value in report.items():
@@ -134,8 +132,8 @@ def pretrain(model, batches, run, steps, window, callbacks=()):
         `run.history`.
 
     Raises:
-        InputError: if `steps` or `window` is not positive, the saved step is not at the end of a window, or the loss
-            is no longer a number.
+        InputError: if `steps` or `window` is not positive, or the saved step is not at the end of a window.
+        TrainingDiverged: if the loss is no longer a number; the state of the window before is kept.
     """
     if steps < 1 or window < 1 or run.step % window:
         raise InputError(

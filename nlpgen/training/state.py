@@ -39,7 +39,7 @@ def save_state(folder, model, record):
     Raises:
         OutputError: if the folder cannot be written; the old state is intact.
     """
-    tensors = {name: keras.ops.convert_to_numpy(variable) for name, variable in _converted(model)}
+    tensors = {name: keras.ops.convert_to_numpy(variable) for name, variable in run_variables(model).items()}
     with replaced_folder(folder, {TENSORS, RECORD}.__contains__, sum(t.nbytes for t in tensors.values())) as work:
         save_file(tensors, work / TENSORS)
         write_json(work / RECORD, record | {"sha256": sha256(work / TENSORS)})
@@ -106,10 +106,3 @@ def _place(name):
     """`("model", 3)` of `model/3/bert/…`."""
     part, number, _ = name.split("/", 2)
     return part, int(number)
-
-
-def _converted(model):
-    """Names and variables, the values of JAX's training loop written back first."""
-    if hasattr(model, "jax_state_sync"):
-        model.jax_state_sync()
-    return run_variables(model).items()
