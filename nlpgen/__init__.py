@@ -2,6 +2,7 @@
 
 from nlpgen.checkpoints import embedded_models
 from nlpgen.models import Bert, BertConfig, MaskedLM, NextSentence, PooledEncoder
+from nlpgen.prompts import Pattern, PETClassifier, Verbalizer
 from nlpgen.text import Vocab, WordPieceTokenizer
 from nlpgen.version import __version__
 
@@ -10,7 +11,10 @@ __all__ = [
     "BertConfig",
     "MaskedLM",
     "NextSentence",
+    "PETClassifier",
+    "Pattern",
     "PooledEncoder",
+    "Verbalizer",
     "Vocab",
     "WordPieceTokenizer",
     "__version__",

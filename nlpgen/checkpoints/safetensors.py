@@ -209,6 +209,7 @@ def to_hugging_face(tensors):
 def write_safetensors(path, tensors):
     """Write a file with sorted names, so that equal tensors make equal files."""
     safetensors.numpy.save_file(dict(sorted(tensors.items())), path, metadata={"format": "pt"})
+    Path(path).chmod(0o644)  # the library makes files that only their owner can read
 
 
 def open_safetensors(folder):

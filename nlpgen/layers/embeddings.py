@@ -44,7 +44,7 @@ class InputEmbeddings(keras.layers.Layer):
             "embeddings_initializer": keras.initializers.TruncatedNormal(stddev=initializer_range),
             "dtype": self.dtype_policy,
         }
-        self.token = keras.layers.ReversibleEmbedding(vocab_size, size, name="token", **options)
+        self.token = keras.layers.Embedding(vocab_size, size, name="token", **options)
         self.segment = self.position = None
         if num_segments:
             self.segment = keras.layers.Embedding(num_segments, size, name="segment", **options)

@@ -1,6 +1,7 @@
 """Layer normalization, plain and conditional."""
 
 import keras
+from keras import ops
 
 from nlpgen.layers.activations import ACTIVATIONS
 
@@ -31,8 +32,7 @@ class LayerNorm(keras.layers.LayerNormalization):
         condition_hidden_act="linear",
         **kwargs,
     ):
-        conditional = condition_size is not None
-        super().__init__(epsilon=epsilon, center=not conditional, scale=not conditional, **kwargs)
+        super().__init__(epsilon=epsilon, **kwargs)
         self.condition_size = condition_size
         self.condition_hidden_size = condition_hidden_size
         self.condition_hidden_act = condition_hidden_act
@@ -43,8 +43,6 @@ class LayerNorm(keras.layers.LayerNormalization):
         if self.condition_size is None:
             return
         size, inner = input_shape[-1], self.condition_size
-        self.gamma = self.add_weight(shape=(size,), initializer="ones", name="gamma")
-        self.beta = self.add_weight(shape=(size,), initializer="zeros", name="beta")
         options = {"use_bias": False, "dtype": self.dtype_policy}
         if self.condition_hidden_size:
             activation = ACTIVATIONS[self.condition_hidden_act]
@@ -67,9 +65,8 @@ class LayerNorm(keras.layers.LayerNormalization):
             condition = self.condition_hidden(condition)
         gamma = self.gamma + self.condition_gamma(condition)[:, None, :]
         beta = self.beta + self.condition_beta(condition)[:, None, :]
-        return super().call(x) * gamma + beta
+        return ops.cast(ops.layer_normalization(x, axis=-1, epsilon=self.epsilon) * gamma + beta, self.compute_dtype)
 
     def get_config(self):
         names = ("condition_size", "condition_hidden_size", "condition_hidden_act")
-        config = {name: value for name, value in super().get_config().items() if name not in ("center", "scale")}
-        return config | {name: getattr(self, name) for name in names}
+        return super().get_config() | {name: getattr(self, name) for name in names}

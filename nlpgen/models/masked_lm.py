@@ -118,11 +118,10 @@ class MaskedLM(PretrainedModel):
             `(batch, n, vocab_size)` or `(batch, n, k)`.
         """
         x = self.head(hidden, condition)
-        rows, bias = self.backbone.embeddings.token.embeddings, self.head.bias
+        table, bias = self.backbone.embeddings.token.embeddings, self.head.bias
         if token_ids is not None:
-            rows, bias = ops.take(rows, token_ids, axis=0), ops.take(bias, token_ids)
-        # Not `token(x, reverse=True)`: under mixed precision it multiplies in float32.
-        return ops.matmul(x, ops.transpose(ops.cast(rows, x.dtype))) + ops.cast(bias, x.dtype)
+            table, bias = ops.take(table, token_ids, axis=0), ops.take(bias, token_ids)
+        return ops.matmul(x, ops.transpose(ops.cast(table, x.dtype))) + ops.cast(bias, x.dtype)
 
     def fill_mask(self, texts, top_k=5):
         """Guess what stands at each `[MASK]`.

@@ -253,9 +253,11 @@ def save_models(folder, models, format="nlpgen", dtype=None):
     tensors = {name: tensor for each in models for name, tensor in dump_weights(each).items()}
     if dtype is not None:
         tensors = {name: tensor.astype(dtype) for name, tensor in tensors.items()}
+    kinds = {each.hugging_face_class for each in models}
+    kind = "{}ForPreTraining" if len(kinds) > 2 else model.hugging_face_class
     config = {
         "model_type": backbone.model_type,
-        "architectures": [model.hugging_face_class.format(type(backbone).__name__)],
+        "architectures": [kind.format(type(backbone).__name__)],
         **{name: value for name, value in backbone.config.to_dict().items() if value is not None},
         "pad_token_id": 0 if tokenizer is None else tokenizer.pad_id,
     }

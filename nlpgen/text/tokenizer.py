@@ -182,6 +182,7 @@ class Tokenizer:
             skip_special_tokens: whether `[CLS]`, `[SEP]`, `[MASK]`, `[PAD]` and `[UNK]` are left out.
 
         Example:
+            >>> from nlpgen import WordPieceTokenizer
             >>> tokenizer = WordPieceTokenizer(Vocab(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "我", "play", "##ing", "ok"]))
             >>> tokenizer.decode([2, 4, 5, 6, 7, 3])
             '我playing ok'

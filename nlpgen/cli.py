@@ -1,0 +1,170 @@
+"""`nlpgen VERB`: a thin face of the public API.
+
+Results go to standard output, everything else to standard error; bad input ends with a message and exit code 2.
+"""
+
+import argparse
+import json
+import sys
+import warnings
+
+from nlpgen.version import __version__
+
+CHUNK = 256  # texts that are read, classified and printed at a time
+
+
+def main(arguments=None):
+    """Run a command line; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    from nlpgen.errors import NlpgenError  # after the arguments are read: `nlpgen --help` need not load TensorFlow
+
+    warnings.showwarning = lambda message, *_, **__: print(f"nlpgen: warning: {message}", file=sys.stderr)
+    try:
+        return options.run(options) or 0
+    except (NlpgenError, OSError, UnicodeDecodeError) as error:
+        print(f"nlpgen: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("nlpgen: stopped", file=sys.stderr)
+        return 130
+
+
+def _parser():
+    parser = argparse.ArgumentParser(prog="nlpgen", description="Chinese language models on Keras 3, offline.")
+    parser.add_argument("--version", action="version", version=__version__)
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    verb = verbs.add_parser("fill-mask", help="guess what stands at each [MASK] of a text")
+    verb.add_argument("text", nargs="+", help="a text with [MASK] in it, e.g. '今天天气很[MASK]。'")
+    verb.add_argument("--top-k", type=int, default=5, metavar="K", help="candidates a mask (default 5)")
+    verb.add_argument("--json", action="store_true", help="print JSON lines")
+    _model_options(verb)
+    verb.set_defaults(run=_fill_mask)
+
+    verb = verbs.add_parser("classify", help="label texts without training (zero-shot PET)")
+    verb.add_argument("file", nargs="?", help="a text a line, in UTF-8 (default: standard input)")
+    verb.add_argument("--task", default="sentiment", help="patterns and words that come with nlpgen (default sentiment)")
+    verb.add_argument(
+        "--label",
+        action="append",
+        metavar="LABEL=WORD,WORD",
+        help="a label of your own and its words, once a label; needs --pattern",
+    )
+    verb.add_argument("--pattern", action="append", metavar="PATTERN", help="e.g. '[MASK]满意。{text}'; several are averaged")
+    verb.add_argument("--max-length", type=int, default=128, metavar="N", help="longer texts are cut (default 128 tokens)")
+    _model_options(verb)
+    verb.set_defaults(run=_classify)
+
+    verb = verbs.add_parser("inspect", help="say what a folder holds and what nlpgen would read of it")
+    verb.add_argument("folder", help="a folder, a checkpoint prefix, or an embedded model")
+    verb.add_argument("--json", action="store_true", help="print one JSON object")
+    verb.set_defaults(run=_inspect)
+
+    verb = verbs.add_parser("convert", help="write a model in another format")
+    verb.add_argument("source", help="a folder, a checkpoint prefix, or an embedded model")
+    verb.add_argument("target", help="the folder to write")
+    verb.add_argument("--to", choices=("nlpgen", "huggingface", "tensorflow"), default="nlpgen", help="default nlpgen")
+    verb.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), help="type on disk (default: float32)")
+    verb.add_argument(
+        "--trust-pickle",
+        action="store_true",
+        help="read a PyTorch pickle; only for files from people you trust",
+    )
+    verb.set_defaults(run=_convert)
+    return parser
+
+
+def _model_options(verb):
+    verb.add_argument("--model", default="bert-tiny-zh", help="a folder or an embedded model (default bert-tiny-zh)")
+    verb.add_argument("--dtype", help="e.g. bfloat16, which is faster on new processors")
+
+
+def _fill_mask(options):
+    from nlpgen.models import MaskedLM
+
+    masked_lm = MaskedLM.from_pretrained(options.model, dtype=options.dtype)
+    for filled in masked_lm.fill_mask(options.text, options.top_k):
+        if options.json:
+            _print_json({"text": filled.text, "candidates": filled.candidates})
+            continue
+        print(filled.text)
+        for i, candidates in enumerate(filled.candidates, 1):
+            print(f"  {i}: " + "  ".join(f"{token} {probability:.3f}" for token, probability in candidates))
+
+
+def _classify(options):
+    from nlpgen.errors import InputError
+    from nlpgen.models import MaskedLM
+    from nlpgen.prompts import PETClassifier
+
+    if bool(options.label) != bool(options.pattern):
+        raise InputError("Give --label and --pattern together, or neither to use --task.")
+    masked_lm = MaskedLM.from_pretrained(options.model, dtype=options.dtype)
+    if options.label:
+        words = dict(_label(text) for text in options.label)
+        pet = PETClassifier(masked_lm, options.pattern, words, max_length=options.max_length)
+    else:
+        pet = PETClassifier.from_preset(options.task, masked_lm, max_length=options.max_length)
+    labels = list(pet.verbalizer)
+    for texts in _chunks(options.file):
+        for text, row in zip(texts, pet.predict_proba(texts), strict=True):
+            probabilities = {label: round(float(p), 6) for label, p in zip(labels, row, strict=True)}
+            _print_json({"text": text, "label": labels[row.argmax()], "probabilities": probabilities})
+        sys.stdout.flush()
+
+
+def _label(text):
+    from nlpgen.errors import InputError
+
+    label, equals, words = text.partition("=")
+    if not equals or not label or not words:
+        raise InputError(f"--label wants LABEL=WORD or LABEL=WORD,WORD. Received: {text!r}")
+    return label, words.replace("，", ",").split(",")
+
+
+def _chunks(path):
+    """Lists of lines that are not blank, with a progress bar over a file's bytes if a person is watching."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    if path is None:
+        yield from _lists(sys.stdin)
+        return
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        with progress.open(path, "r", encoding="utf-8-sig", description="classify") as file:
+            yield from _lists(file)
+
+
+def _lists(lines):
+    chunk = []
+    for line in lines:
+        if line.strip():
+            chunk.append(line.strip())
+        if len(chunk) == CHUNK:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _inspect(options):
+    from nlpgen.models.inspect import describe
+
+    found = describe(options.folder)
+    print(json.dumps(found.to_dict(), ensure_ascii=False, indent=1) if options.json else found)
+
+
+def _convert(options):
+    from nlpgen.models.inspect import convert
+
+    written = convert(options.source, options.target, options.to, options.dtype, options.trust_pickle)
+    print(f"{options.target}: {written}", file=sys.stderr)
+
+
+def _print_json(value):
+    print(json.dumps(value, ensure_ascii=False))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,147 @@
+"""What a folder holds, and a model in another format: `nlpgen inspect` and `nlpgen convert`."""
+
+import dataclasses
+import math
+
+from nlpgen.checkpoints import load_weights, open_folder, rows
+from nlpgen.errors import NlpgenError
+from nlpgen.models.architectures import architecture_of
+from nlpgen.models.masked_lm import MaskedLM
+from nlpgen.models.next_sentence import NextSentence, PooledEncoder
+from nlpgen.models.pretrained import LEAVES, prepare, report_unread, save_models
+
+# The models that a released checkpoint may hold, over one backbone.
+HEADS = {"masked_lm": MaskedLM, "pooler": PooledEncoder, "next_sentence": NextSentence}
+
+
+@dataclasses.dataclass(frozen=True)
+class Description:
+    """What `describe` found.
+
+    Attributes:
+        path, format: the folder.
+        architecture: name of its class, or why it is none that nlpgen knows.
+        heads: the heads whose tensors are there.
+        parameters: numbers in all tensors.
+        tensors: for each tensor, by the file's own name: shape, dtype, and the weight of the model that it is, or `None`
+            where no row of the tables names it.
+        missing: weights of the encoder for which there is no tensor.
+    """
+
+    path: str
+    format: str
+    architecture: str
+    heads: list
+    parameters: int
+    tensors: dict
+    missing: list
+
+    def to_dict(self):
+        """As plain JSON values."""
+        return dataclasses.asdict(self)
+
+    def __str__(self):
+        unread = [name for name, tensor in self.tensors.items() if tensor["weight"] is None]
+        width = max(map(len, self.tensors), default=0)
+        lines = [
+            f"{self.path}: {self.format} format, {self.architecture}",
+            f"heads: {', '.join(self.heads) or 'none'}",
+            f"{len(self.tensors)} tensors, {self.parameters:,} parameters",
+            *(
+                f"  {name:{width}}  {tensor['dtype']:8} {str(tensor['shape']):16} {tensor['weight'] or '(not read)'}"
+                for name, tensor in self.tensors.items()
+            ),
+            f"named by no row of the table: {', '.join(unread) or 'none'}",
+            f"missing: {', '.join(self.missing) or 'none'}",
+        ]
+        return "\n".join(lines)
+
+
+def describe(name_or_folder):
+    """Say what a folder holds, without reading its weights into a model.
+
+    Raises:
+        CheckpointNotFound, CheckpointCorrupt, UnsafeFormat, ConfigError: as `from_pretrained` does.
+    """
+    folder = open_folder(name_or_folder)
+    tensors = folder.tensors
+    weights, heads, missing = {}, [], []
+    try:
+        backbone_class = architecture_of(folder)
+        architecture = backbone_class.__name__
+    except NlpgenError as error:
+        architecture = f"unknown: {error}"
+    else:
+        names = _weights_by_tensor(backbone_class, folder)
+        heads = _heads_in(backbone_class, tensors)
+        weights = {tensors.original(name): path for name, path in names.items() if name in tensors}
+        missing = [name for name, path in names.items() if name not in tensors and path.startswith("backbone.")]
+    originals = {tensors.original(name) or name: name for name in tensors}
+    return Description(
+        path=str(folder.path),
+        format=folder.format,
+        architecture=architecture,
+        heads=heads,
+        parameters=sum(math.prod(tensors.shape(name)) for name in originals.values()),
+        tensors={
+            original: {
+                "shape": list(tensors.shape(name)),
+                "dtype": tensors.dtype(name),
+                "weight": weights.get(original),
+            }
+            for original, name in originals.items()
+        },
+        missing=missing,
+    )
+
+
+def convert(source, target, format="nlpgen", dtype=None, trust_pickle=False):
+    """Write a model with all its heads in another format.
+
+    Args:
+        source: see `from_pretrained`.
+        target: the folder to write.
+        format: see `save_pretrained`.
+        dtype: type on disk; the source's by default.
+        trust_pickle: whether PyTorch's pickles may be read.
+
+    Returns:
+        A sentence on what was written.
+
+    Raises:
+        As `from_pretrained` and `save_pretrained` do.
+    """
+    folder = open_folder(source, trust_pickle)
+    backbone_class = architecture_of(folder)
+    backbone, tensors = prepare(backbone_class, folder)
+    heads = _heads_in(backbone_class, tensors)
+    models = [HEADS[head](backbone) for head in heads] or [backbone]
+    used = set()
+    for model in models:
+        model.build()
+        used |= load_weights(model, tensors)
+    report_unread(models[0], folder, used)
+    dtype = dtype or tensors.dtype(backbone_class.vocabulary_names[0])
+    save_models(target, models, format, dtype)
+    return f"{backbone_class.__name__} with {', '.join(heads) or 'no head'} in {format} format"
+
+
+def _heads_in(backbone_class, tensors):
+    """The heads of which every row has a tensor."""
+    return [
+        head
+        for head, table in backbone_class.heads.items()
+        if all(any(getattr(entry, "scope", entry) + leaf in tensors for leaf in LEAVES) for entry in table.values())
+    ]
+
+
+def _weights_by_tensor(backbone_class, folder):
+    """`{tensor name: path of the weight}` of the architecture with all its heads."""
+    config = backbone_class.config_class.from_dict(folder.config, folder.config_path)
+    backbone, paths = backbone_class(config), {}
+    for head in backbone_class.heads:
+        model = HEADS[head](backbone)
+        model.build()
+        for row in rows(model):
+            paths.setdefault(row.name, row.path)
+    return paths

@@ -1,0 +1,89 @@
+import keras
+import numpy as np
+import pytest
+
+from nlpgen import Bert, BertConfig, MaskedLM, NextSentence
+from nlpgen.checkpoints import Part, dump_weights, load_weights, torch_name, unnamed_weights
+from nlpgen.checkpoints.safetensors import tf_name
+from nlpgen.errors import NonFiniteWeights, WeightsMismatch
+from tests.helpers import SMALL, array
+
+
+@pytest.fixture
+def model():
+    model = MaskedLM(Bert(BertConfig(**SMALL)))
+    model.build()
+    return model
+
+
+def test_every_weight_is_named(model):
+    assert unnamed_weights(model) == []
+    assert len(dump_weights(model)) == len(model.weights)
+    conditional = Bert(BertConfig(**SMALL, condition_size=4, condition_hidden_size=3))
+    conditional.build()
+    assert unnamed_weights(conditional) == []
+
+
+def test_dump_is_the_inverse_of_load(model):
+    generator = np.random.default_rng(0)
+    tensors = {name: generator.normal(size=t.shape).astype("float32") for name, t in dump_weights(model).items()}
+    assert load_weights(model, tensors) == tensors.keys()
+    again = dump_weights(model)
+    assert all(np.array_equal(again[name], tensors[name]) for name in tensors)
+
+
+def test_all_problems_in_one_error_and_nothing_assigned(model):
+    before = dump_weights(model)
+    tensors = {name: t + 1 for name, t in before.items()}
+    del tensors["bert/encoder/layer_1/output/dense/kernel"]
+    tensors["cls/predictions/output_bias"] = np.zeros(49)
+    with pytest.raises(WeightsMismatch) as error:
+        load_weights(model, tensors)
+    message = str(error.value)
+    assert "2 weights" in message
+    assert "blocks.1.down.kernel: the checkpoint has no `bert/encoder/layer_1/output/dense/kernel`" in message
+    assert "head.bias: expected shape (50,), but `cls/predictions/output_bias` has (49,)" in message
+    after = dump_weights(model)
+    assert all(np.array_equal(after[name], before[name]) for name in before)
+
+
+def test_not_finite_weights_are_counted(model):
+    tensors = dump_weights(model)
+    tensors["cls/predictions/output_bias"][[3, 4]] = np.nan, np.inf
+    with pytest.raises(NonFiniteWeights, match="output_bias: 2 of 50 values"):
+        load_weights(model, tensors)
+    load_weights(model, tensors, check_finite=False)
+
+
+def test_transposed_and_parts():
+    model = NextSentence(Bert(BertConfig(**SMALL)))
+    model.build()
+    weights = dump_weights(model)["cls/seq_relationship/output_weights"]
+    assert weights.shape == (2, 16)
+    np.testing.assert_array_equal(weights.T, array(model.classifier.kernel))
+
+    fused = Fused()
+    fused.build()
+    stored = np.arange(48, dtype="float32").reshape(4, 12)
+    load_weights(fused, {"qkv/kernel": stored, "qkv/bias": np.arange(12.0)})
+    np.testing.assert_array_equal(array(fused.key.kernel), stored[:, 4:8])
+    np.testing.assert_array_equal(dump_weights(fused)["qkv/kernel"], stored)
+
+
+class Fused(keras.Model):
+    """A model whose checkpoint stores three projections as one."""
+
+    checkpoint_names = {name: Part("qkv", i, 3) for i, name in enumerate(("query", "key", "value"))}
+
+    def __init__(self):
+        super().__init__()
+        self.query, self.key, self.value = (keras.layers.Dense(4) for _ in range(3))
+
+    def build(self, input_shape=None):
+        for layer in (self.query, self.key, self.value):
+            layer.build((None, 4))
+
+
+def test_torch_names_and_back(model):
+    names = [*dump_weights(model), "bert/pooler/dense/kernel", "cls/seq_relationship/output_weights"]
+    assert [tf_name(torch_name(name)) for name in names] == names

@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+from keras import ops
+
+from nlpgen import Bert, BertConfig, MaskedLM
+from nlpgen.errors import ConfigError
+from tests.helpers import IDS, SMALL, array, check_model, random_weights
+
+pytestmark = pytest.mark.backends
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"type_vocab_size": 0}, {"residual_attention_scores": True}, {"hierarchical_position": 0.4}]
+)
+def test_contract(options, tmp_path):
+    backbone = Bert(BertConfig(**SMALL, **options))
+    backbone.build()
+    check_model(backbone, tmp_path)
+
+
+def test_contract_with_head(tmp_path):
+    model = MaskedLM(Bert(BertConfig(**SMALL)))
+    model.build()
+    check_model(model, tmp_path)
+
+
+def test_a_frozen_layer_is_loaded_too(bert_folder):
+    """bert4keras pairs by position over the trainable weights and would load nothing into it."""
+    from nlpgen.checkpoints import load_weights, open_folder
+
+    folder = open_folder(bert_folder)
+    model = Bert(BertConfig.from_dict(folder.config))
+    model.build()
+    model.blocks[0].trainable = False
+    load_weights(model, folder.tensors)
+    kernel = folder.tensors["bert/encoder/layer_0/attention/self/query/kernel"]
+    np.testing.assert_array_equal(array(model.blocks[0].attention.query.kernel), kernel)
+
+
+def test_swapping_query_and_key_would_be_seen():
+    """The goldens compare at 1e-5: this is how far the commonest mistake moves the output."""
+    model = random_weights(_built(Bert(BertConfig(**SMALL))))
+    before = array(model({"token_ids": IDS}))
+    attention = model.blocks[0].attention
+    for part in ("kernel", "bias"):
+        query, key = (array(getattr(getattr(attention, name), part)) for name in ("query", "key"))
+        getattr(attention.query, part).assign(key)
+        getattr(attention.key, part).assign(query)
+    assert np.abs(array(model({"token_ids": IDS})) - before).max() / np.abs(before).max() > 1e-3
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "mixed_bfloat16"])
+def test_low_precision_is_finite_even_where_all_is_padding(dtype):
+    model = random_weights(_built(MaskedLM(Bert(BertConfig(**SMALL), dtype=dtype))))
+    out = ops.cast(model({"token_ids": np.zeros((2, 5), dtype="int32")}), "float32")
+    assert np.isfinite(array(out)).all()
+
+
+def test_bfloat16_is_near_float32(bert_folder):
+    x = {"token_ids": np.load(bert_folder / "golden.npz")["mlm_linear/in0"]}
+    full = array(MaskedLM.from_pretrained(bert_folder)(x))
+    half = MaskedLM.from_pretrained(bert_folder, dtype="bfloat16")(x)
+    error = np.abs(array(ops.cast(half, "float32")) - full).max() / np.abs(full).max()
+    assert error < 0.05  # 8 bits of mantissa through two blocks
+
+
+def test_too_long_an_input_is_refused():
+    model = _built(Bert(BertConfig(**SMALL)))
+    with pytest.raises(ValueError, match=r"21 positions.*knows 20"):
+        model({"token_ids": np.ones((1, 21), dtype="int32")})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"hidden_size": 15}, "multiple of `num_attention_heads`"),
+        ({"hidden_size": "16"}, "`hidden_size` must be int"),
+        ({"hidden_size": -16}, "`hidden_size` must be 1 or more"),
+        ({"num_hidden_layers": True}, "`num_hidden_layers` must be int"),
+        ({"hidden_act": "geluu"}, "`hidden_act` must be one of"),
+        ({"application": "seq2seq"}, "`application` must be one of encoder, lm, unilm"),
+        ({"hidden_dropout_prob": 1.5}, "from 0 to 1"),
+    ],
+)
+def test_config_is_checked(change, message):
+    with pytest.raises(ConfigError, match=message):
+        BertConfig.from_dict(SMALL | change)
+
+
+def test_config_lists_all_problems_at_once():
+    with pytest.raises(ConfigError) as error:
+        BertConfig.from_dict({"hidden_size": 1.5, "vocab_size": "x"}, "there/config.json")
+    for part in ("there/config.json", "`hidden_size`", "`vocab_size`", "`num_hidden_layers` is missing"):
+        assert part in str(error.value)
+
+
+def _built(model):
+    model.build()
+    return model

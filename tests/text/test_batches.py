@@ -1,0 +1,27 @@
+import numpy as np
+
+from nlpgen.text import bucket, length_batches, pad
+
+
+def test_every_row_stands_in_one_batch_and_fits():
+    lengths = np.random.default_rng(0).integers(1, 500, 200)
+    batches = length_batches(lengths, tokens_per_batch=1024)
+    assert sorted(i for indices, _ in batches for i in indices) == list(range(200))
+    for indices, length in batches:
+        assert max(lengths[indices]) <= length
+        assert len(indices) * length <= 1024 or len(indices) == 1
+
+
+def test_padding_costs_little():
+    lengths = np.random.default_rng(0).integers(5, 128, 500)
+    cells = sum(len(indices) * length for indices, length in length_batches(lengths))
+    assert cells < 1.2 * lengths.sum()
+
+
+def test_buckets_are_few():
+    assert len({bucket(n) for n in range(1, 513)}) == 20
+
+
+def test_pad():
+    assert pad([[1], [2, 3]], value=9).tolist() == [[1, 9], [2, 3]]
+    assert pad([], length=3).shape == (0, 3)
