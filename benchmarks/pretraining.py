@@ -156,6 +156,7 @@ def main():
             process.stdin.write(f"{args.steps}\n")
             process.stdin.flush()
             times[name].append(json.loads(process.stdout.readline()))
+        print("  ".join(f"{values[-1]:.3f}" for values in times.values()), flush=True)
     for process in processes.values():
         process.stdin.close()
         process.wait()
