@@ -49,5 +49,9 @@ class OutputError(NlpgenError, OSError):
     """A result cannot be written where it was asked for."""
 
 
+class TrainingDiverged(NlpgenError, ArithmeticError):
+    """The loss of a training run is NaN or infinite."""
+
+
 class CheckpointWarning(UserWarning):
     """Something in a checkpoint that a user should know, but that does not stop."""

@@ -12,6 +12,8 @@ MAY_IMPORT = {
     "layers": set(),
     "checkpoints": set(),  # is handed a model, never imports one
     "models": {"text", "checkpoints", "layers"},
+    "data": {"text", "checkpoints"},  # of checkpoints: folders that are written whole
+    "training": {"checkpoints"},
     "prompts": {"text", "models"},
 }
 BASE = {"errors", "version", "estimator"}

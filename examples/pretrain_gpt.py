@@ -1,0 +1,49 @@
+"""Pretrain a small Chinese GPT, or a UniLM, on a folder of text files, one text a line.
+
+    python examples/pretrain_gpt.py --corpus CORPUS --work RUN --save gpt-tiny-zh --steps 6000
+
+The model is BERT's with a causal mask (`application="lm"`), or with `--unilm` one that reads a source freely and writes
+a target after it. Options, states and resuming are those of `pretrain_mlm.py`.
+"""
+
+import sys
+from pathlib import Path
+
+from pretrain_mlm import arguments, make_model, open_corpus, prepare, train
+
+from nlpgen.data import PackedRows, causal_lm_batch, unilm_batch
+from nlpgen.errors import NlpgenError
+from nlpgen.training import has_state, read_record
+from nlpgen.training.held_out import next_token_scores
+
+
+def main(argv=None):
+    parser = arguments(__doc__.splitlines()[0])
+    parser.add_argument("--unilm", action="store_true", help="source and target in a row, instead of plain text")
+    parser.add_argument("--evaluate-every", type=int, default=10, help="windows between two held-out evaluations")
+    args = parser.parse_args(argv)
+    shard = prepare(args)
+    state = Path(args.work, "state")
+    saved = read_record(state)["settings"] if args.resume and has_state(state) else None
+    cache, tokenizer = open_corpus(args)
+    rows = PackedRows(cache, tokenizer, args.length, genre_power=args.genre_power, seed=args.seed)
+    held_out = PackedRows(cache, tokenizer, args.length, "held_out")
+    model = make_model(args, tokenizer, rows, "unilm" if args.unilm else "lm")
+
+    def batch(index, rows=rows, size=args.batch, shard=shard):
+        if args.unilm:
+            return unilm_batch(rows, index, size, args.seed, shard)
+        return causal_lm_batch(rows, index, size, shard)
+
+    def evaluate():
+        first = [batch(i, held_out, 32, (0, 1)) for i in range(8)]
+        return {"all": round(next_token_scores(model, first)["accuracy"], 4)}
+
+    train(args, model, batch, saved, evaluate=evaluate, first=shard[0] == 0)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except NlpgenError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,108 @@
+"""The state of a training run on disk: all that is needed to go on as if it had never stopped.
+
+A folder with `state.safetensors` (weights, random states, the optimizer's variables) and `state.json` (the step, the
+settings of the run, its history). It is written beside, synced and renamed: a reader finds the old state or the new.
+"""
+
+import keras
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from nlpgen.checkpoints.files import existing_folder, read_json, replaced_folder, sha256, write_json
+from nlpgen.errors import CheckpointCorrupt, CheckpointNotFound, WeightsMismatch
+
+TENSORS, RECORD = "state.safetensors", "state.json"
+
+
+def run_variables(model):
+    """`{name: variable}` of what training changes: weights, seeds of dropout, the optimizer's variables.
+
+    Metrics are left out: they start anew with every report. The names count the variables, since paths of Keras are not
+    unique.
+    """
+    metrics = {id(variable) for variable in model.metrics_variables}
+    parts = {
+        "model": [variable for variable in model.variables if id(variable) not in metrics],
+        "optimizer": model.optimizer.variables,
+    }
+    return {f"{part}/{i}/{v.path}": v for part, variables in parts.items() for i, v in enumerate(variables)}
+
+
+def save_state(folder, model, record):
+    """Write the state of a compiled model.
+
+    Args:
+        folder: where; an existing state is replaced.
+        model: a compiled model whose optimizer is built.
+        record: what else to keep: JSON, with `step`.
+
+    Raises:
+        OutputError: if the folder cannot be written; the old state is intact.
+    """
+    tensors = {name: keras.ops.convert_to_numpy(variable) for name, variable in run_variables(model).items()}
+    with replaced_folder(folder, {TENSORS, RECORD}.__contains__, sum(t.nbytes for t in tensors.values())) as work:
+        save_file(tensors, work / TENSORS)
+        write_json(work / RECORD, record | {"sha256": sha256(work / TENSORS)})
+
+
+def has_state(folder):
+    """Whether there is a state to go on from."""
+    return (existing_folder(folder) / RECORD).is_file()
+
+
+def read_record(folder):
+    """What `state.json` says.
+
+    Raises:
+        CheckpointNotFound: if there is no state.
+    """
+    path = existing_folder(folder) / RECORD
+    if not path.is_file():
+        raise CheckpointNotFound(f"There is no {RECORD} in {folder}, so no run to resume. Start one without resuming.")
+    return read_json(path)
+
+
+def load_state(folder, model):
+    """Read a state into a compiled model of the same shape.
+
+    Returns:
+        The record that was saved with it.
+
+    Raises:
+        CheckpointNotFound: if there is no state.
+        CheckpointCorrupt: if it was cut or changed.
+        WeightsMismatch: if it is of another model or optimizer, with what differs.
+    """
+    record, path = read_record(folder), existing_folder(folder) / TENSORS
+    if not path.is_file() or sha256(path) != record.get("sha256"):
+        raise CheckpointCorrupt(f"{path} is not as it was saved. Take an older copy of the state, or start anew.")
+    try:
+        tensors = load_file(path)
+    except SafetensorError as error:
+        raise CheckpointCorrupt(f"{path} cannot be read: {error}. Take an older copy, or start anew.") from error
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+    variables = run_variables(model)
+    # Paths hold names that Keras counts up within a process ("bert_1"), so position and shape decide.
+    found, wanted = list(tensors), list(variables)
+    by_place = {_place(name): name for name in found}
+    problems = [f"{name}: not in the file" for name in wanted if _place(name) not in by_place]
+    problems += [f"{name}: not in the model" for name in found if _place(name) not in {_place(n) for n in wanted}]
+    for name in wanted:
+        tensor = tensors.get(by_place.get(_place(name)))
+        if tensor is not None and tensor.shape != tuple(variables[name].shape):
+            problems.append(f"{name}: expected shape {tuple(variables[name].shape)}, found {tensor.shape}")
+    if problems:
+        raise WeightsMismatch(
+            f"{path} is the state of another model or optimizer:\n  " + "\n  ".join(problems[:8]) + "\n"
+            "Resume with the settings that the run was started with."
+        )
+    for name in wanted:
+        variables[name].assign(tensors[by_place[_place(name)]])
+    return record
+
+
+def _place(name):
+    """`("model", 3)` of `model/3/bert/…`."""
+    part, number, _ = name.split("/", 2)
+    return part, int(number)

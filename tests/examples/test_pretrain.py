@@ -1,0 +1,124 @@
+"""The pretraining scripts as a user runs them: processes, really killed, really resumed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from nlpgen import MaskedLM
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = ["--layers", "2", "--hidden", "16", "--heads", "2", "--ffn", "32", "--positions", "32"]
+TINY += ["--length", "16", "--batch", "8", "--window", "4", "--warmup", "2", "--vocab-size", "200"]
+SENTENCES = ("今天天气很好。", "我们去图书馆看书，", "明天在家里写作业。", "科学技术是生产力，", "他会用python写。")
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("corpus")
+    rng = np.random.default_rng(0)
+    for name in ("news", "prose"):
+        lines = ["".join(rng.choice(SENTENCES, rng.integers(1, 4))) for _ in range(400)]
+        (folder / f"{name}.txt").write_text("\n".join(lines), encoding="utf-8")
+    return folder
+
+
+def start(script, *options, backend="tensorflow", **environment):
+    environment = {"KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", **environment}
+    command = [sys.executable, str(ROOT / "examples" / script), *map(str, options)]
+    return subprocess.Popen(
+        command, env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def finish(process):
+    output, _ = process.communicate(timeout=150)
+    assert process.returncode == 0, output
+    return output
+
+
+def tensors(work):
+    return load_file(Path(work) / "state" / "state.safetensors")
+
+
+def assert_same_bits(first, second):
+    assert list(first) == list(second)
+    different = [name for name in first if first[name].tobytes() != second[name].tobytes()]
+    assert not different
+
+
+def test_resume_after_kill_9_gives_the_same_bits(corpus, tmp_path):
+    """Dropout, masks, order and optimizer go on; the killed run is stopped wherever it happens to be."""
+    options = ["--corpus", corpus, *TINY, "--steps", 48, "--dropout", 0.1, "--evaluate-every", 4, "--deterministic"]
+    finish(start("pretrain_mlm.py", *options, "--work", tmp_path / "whole", "--save", tmp_path / "model"))
+    killed = start("pretrain_mlm.py", *options, "--work", tmp_path / "killed")
+    record = tmp_path / "killed" / "state" / "state.json"
+    deadline = time.monotonic() + 120
+    while not (record.is_file() and json.loads(record.read_text())["step"] >= 8):
+        assert killed.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    killed.send_signal(signal.SIGKILL)
+    assert killed.wait() == -signal.SIGKILL
+    killed.stdout.close()
+    at = json.loads(record.read_text())["step"]
+    assert 8 <= at < 48
+    output = finish(start("pretrain_mlm.py", *options, "--work", tmp_path / "killed", "--resume"))
+    assert f"Resumed at step {at}." in output
+    assert_same_bits(tensors(tmp_path / "whole"), tensors(tmp_path / "killed"))
+
+    model = MaskedLM.from_pretrained(tmp_path / "model")
+    assert model.backbone.config.hidden_dropout_prob == 0.1
+    assert model.fill_mask("今天天气很[MASK]。", top_k=1).candidates
+    history = json.loads((tmp_path / "whole" / "state" / "state.json").read_text())["history"]
+    assert history[-1]["loss"] < history[0]["loss"]
+    assert set(history[-1]["held_out"]) == {"news", "prose", "all"}
+
+
+def test_two_devices_do_what_one_does(corpus, tmp_path):
+    options = ["--corpus", corpus, *TINY, "--steps", 12, "--window", 12, "--dtype", "float32", "--no-warm-start"]
+    virtual = {"backend": "jax", "XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
+    finish(start("pretrain_mlm.py", *options, "--work", tmp_path / "one", **virtual))
+    finish(start("pretrain_mlm.py", *options, "--work", tmp_path / "two", "--devices", 2, **virtual))
+    one, two = tensors(tmp_path / "one"), tensors(tmp_path / "two")
+    assert list(one) == list(two)
+    moved = 0
+    for name in one:
+        if name.startswith("model/"):
+            np.testing.assert_allclose(two[name], one[name], atol=1e-5, rtol=0, err_msg=name)
+            moved += 1
+    assert moved > 30
+
+
+@pytest.mark.parametrize("objective", [[], ["--unilm"]], ids=["causal", "unilm"])
+def test_gpt_learns(corpus, tmp_path, objective):
+    pytest.importorskip("matplotlib")
+    options = ["--corpus", corpus, *TINY, "--steps", 40, "--window", 20, "--evaluate-every", 2, "--peak", 0.01]
+    options += [*objective, "--work", tmp_path / "run", "--save", tmp_path / "model", "--plot", tmp_path / "loss.png"]
+    options += ["--tensorboard", tmp_path / "board"]
+    finish(start("pretrain_gpt.py", *options))
+    history = json.loads((tmp_path / "run" / "state" / "state.json").read_text())["history"]
+    assert history[-1]["loss"] < history[0]["loss"] - 0.3
+    assert history[-1]["held_out"]["all"] > 0.1
+    assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
+    assert list((tmp_path / "board").rglob("*.tfevents*")) or list((tmp_path / "board").rglob("events*"))
+    model = MaskedLM.from_pretrained(tmp_path / "model")
+    assert model.backbone.config.application == ("unilm" if objective else "lm")
+
+
+def test_other_settings_and_missing_folders_are_refused(corpus, tmp_path):
+    options = [*TINY, "--steps", 4, "--work", tmp_path / "run"]
+    finish(start("pretrain_mlm.py", "--corpus", corpus, *options))
+    again = start("pretrain_mlm.py", "--corpus", corpus, *options, "--peak", 0.5, "--resume")
+    output, _ = again.communicate(timeout=100)
+    assert again.returncode == 1
+    assert output.strip().splitlines()[-1].startswith("error: The run in")
+    assert "peak 0.001, now 0.5. Use the same, or say --change." in output
+    assert "Traceback" not in output
