@@ -9,6 +9,13 @@ import os
 import sys
 import warnings
 
+from rich.console import Console
+from rich.progress import Progress
+
+from nlpgen.errors import InputError, NlpgenError
+from nlpgen.models import MaskedLM
+from nlpgen.models.inspect import convert, describe
+from nlpgen.prompts import PETClassifier
 from nlpgen.version import __version__
 
 CHUNK = 256  # texts that are read, classified and printed at a time
@@ -17,8 +24,6 @@ CHUNK = 256  # texts that are read, classified and printed at a time
 def main(arguments=None):
     """Run a command line; returns the exit code."""
     options = _parser().parse_args(arguments)
-    from nlpgen.errors import NlpgenError  # after the arguments are read: `nlpgen --help` need not load TensorFlow
-
     for stream in (sys.stdin, sys.stdout, sys.stderr):  # elsewhere than UTF-8 is the default, a pipe is not
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8")
@@ -101,8 +106,6 @@ def _model_options(verb):
 
 
 def _fill_mask(options):
-    from nlpgen.models import MaskedLM
-
     masked_lm = MaskedLM.from_pretrained(options.model, dtype=options.dtype)
     for filled in masked_lm.fill_mask(options.text, options.top_k):
         if options.json:
@@ -114,10 +117,6 @@ def _fill_mask(options):
 
 
 def _classify(options):
-    from nlpgen.errors import InputError
-    from nlpgen.models import MaskedLM
-    from nlpgen.prompts import PETClassifier
-
     if bool(options.label) != bool(options.pattern):
         raise InputError("Give --label and --pattern together, or neither to use --task.")
     masked_lm = MaskedLM.from_pretrained(options.model, dtype=options.dtype)
@@ -139,8 +138,6 @@ def _classify(options):
 
 
 def _label(text):
-    from nlpgen.errors import InputError
-
     label, equals, words = text.partition("=")
     if not equals or not label or not words:
         raise InputError(f"--label wants LABEL=WORD or LABEL=WORD,WORD. Received: {text!r}")
@@ -149,9 +146,6 @@ def _label(text):
 
 def _chunks(path):
     """Lists of lines that are not blank, with a progress bar over a file's bytes if a person is watching."""
-    from rich.console import Console
-    from rich.progress import Progress
-
     if path is None:
         yield from _lists(sys.stdin)
         return
@@ -164,8 +158,6 @@ def _chunks(path):
 
 
 def _lists(lines):
-    from nlpgen.errors import InputError
-
     chunk, number = [], 0
     try:
         for line in lines:
@@ -185,12 +177,8 @@ def _lists(lines):
 
 
 def _inspect(options):
-    from nlpgen.models.inspect import describe
-
     found = describe(options.folder)
     if options.probe:
-        from nlpgen.models import MaskedLM
-
         random = MaskedLM.from_pretrained(options.folder).head_looks_random()
         verdict = {True: "no better than chance", False: "better than chance", None: "cannot tell"}[random]
         print(f"masked-language-model head: {verdict}", file=sys.stderr)
@@ -198,8 +186,6 @@ def _inspect(options):
 
 
 def _convert(options):
-    from nlpgen.models.inspect import convert
-
     written = convert(options.source, options.target, options.to, options.dtype, options.trust_pickle)
     print(f"{options.target}: {written}", file=sys.stderr)
 
