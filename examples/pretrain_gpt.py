@@ -7,13 +7,11 @@ a target after it. Options, states and resuming are those of `pretrain_mlm.py`.
 """
 
 import sys
-from pathlib import Path
 
-from pretrain_mlm import arguments, make_model, open_corpus, prepare, train
+from pretrain_mlm import arguments, make_model, open_run, train
 
-from nlpgen.data import PackedRows, causal_lm_batch, unilm_batch
+from nlpgen.data import causal_lm_batch, unilm_batch
 from nlpgen.errors import NlpgenError
-from nlpgen.training import has_state, read_record
 from nlpgen.training.held_out import next_token_scores
 
 
@@ -22,12 +20,7 @@ def main(argv=None):
     parser.add_argument("--unilm", action="store_true", help="source and target in a row, instead of plain text")
     parser.add_argument("--evaluate-every", type=int, default=10, help="windows between two held-out evaluations")
     args = parser.parse_args(argv)
-    shard = prepare(args)
-    state = Path(args.work, "state")
-    saved = read_record(state)["settings"] if args.resume and has_state(state) else None
-    cache, tokenizer = open_corpus(args)
-    rows = PackedRows(cache, tokenizer, args.length, genre_power=args.genre_power, seed=args.seed)
-    held_out = PackedRows(cache, tokenizer, args.length, "held_out")
+    shard, saved, tokenizer, rows, held_out = open_run(args)
     model = make_model(args, tokenizer, rows, "unilm" if args.unilm else "lm")
 
     def batch(index, rows=rows, size=args.batch, shard=shard):

@@ -216,19 +216,24 @@ def save(model, folder):
     final.save_pretrained(folder, dtype="float16")
 
 
+def open_run(args):
+    """What every run starts with: its share of each batch, a saved run's settings, tokenizer, rows and held-out rows."""
+    shard = prepare(args)
+    state = Path(args.work, "state")
+    saved = read_record(state)["settings"] if args.resume and has_state(state) else None
+    cache, tokenizer = open_corpus(args)
+    rows = PackedRows(cache, tokenizer, args.length, genre_power=args.genre_power, seed=args.seed)
+    return shard, saved, tokenizer, rows, PackedRows(cache, tokenizer, args.length, "held_out")
+
+
 def main(argv=None):
     parser = arguments(__doc__.splitlines()[0])
     parser.add_argument("--scheme", default="random", choices=["random", "whole_word", "span"], help="what is masked")
     parser.add_argument("--mask-rate", type=float, default=0.2, help="share of the tokens that are guessed")
     parser.add_argument("--evaluate-every", type=int, default=10, help="windows between two held-out evaluations")
     args = parser.parse_args(argv)
-    shard = prepare(args)
-    state = Path(args.work, "state")
-    saved = read_record(state)["settings"] if args.resume and has_state(state) else None
-    cache, tokenizer = open_corpus(args)
-    rows = PackedRows(cache, tokenizer, args.length, genre_power=args.genre_power, seed=args.seed)
+    shard, saved, tokenizer, rows, held_out = open_run(args)
     masking = partial(Masking, len(tokenizer.vocab), tokenizer.mask_id, tuple(sorted(tokenizer.special_ids)))
-    held_out = PackedRows(cache, tokenizer, args.length, "held_out")
     judged = held_out_rows(held_out, masking(mask_share=1.0, random_share=0.0), rows_per_genre=96, draws=1)
     model = make_model(args, tokenizer, rows)
     mask = masking(scheme=args.scheme, rate=args.mask_rate)

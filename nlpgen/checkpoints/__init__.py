@@ -1,6 +1,7 @@
 from nlpgen.checkpoints.catalog import names as embedded_models
 from nlpgen.checkpoints.folder import FORMATS, ModelFolder, open_folder, save_folder, verify
 from nlpgen.checkpoints.names import (
+    SUFFIXES,
     Part,
     Transposed,
     count_not_finite,
@@ -15,6 +16,7 @@ from nlpgen.checkpoints.vocabulary import VocabularySubset
 
 __all__ = [
     "FORMATS",
+    "SUFFIXES",
     "HuggingFaceTensors",
     "ModelFolder",
     "Part",

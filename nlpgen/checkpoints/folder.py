@@ -115,6 +115,7 @@ def open_folder(name_or_folder, trust_pickle=False):
         A `ModelFolder`.
 
     Raises:
+        InputError: if it is no name or path.
         CheckpointNotFound: if there is nothing, or files are missing.
         CheckpointCorrupt: if a file is not what it should be, or differs from the manifest.
         UnsafeFormat: if the weights are a pickle, and `trust_pickle` is false.

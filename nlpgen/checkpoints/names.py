@@ -21,6 +21,7 @@ LEAVES = {
     keras.layers.LayerNormalization: {"gamma": "/gamma", "beta": "/beta"},
     keras.layers.Embedding: {"embeddings": ""},
 }
+SUFFIXES = sorted({suffix for leaves in LEAVES.values() for suffix in leaves.values()})
 # Weights that no released checkpoint has: they keep their first value when a file does not have them.
 OWN_LEAVES = {
     keras.layers.LayerNormalization: {

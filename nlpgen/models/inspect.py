@@ -3,12 +3,12 @@
 import dataclasses
 import math
 
-from nlpgen.checkpoints import load_weights, open_folder, rows
+from nlpgen.checkpoints import SUFFIXES, load_weights, open_folder, rows
 from nlpgen.errors import NlpgenError
 from nlpgen.models.architectures import architecture_of
 from nlpgen.models.masked_lm import MaskedLM
 from nlpgen.models.next_sentence import NextSentence, PooledEncoder
-from nlpgen.models.pretrained import LEAVES, prepare, report_unread, save_models
+from nlpgen.models.pretrained import prepare, report_unread, save_models
 
 # The models that a released checkpoint may hold, over one backbone.
 HEADS = {"masked_lm": MaskedLM, "pooler": PooledEncoder, "next_sentence": NextSentence}
@@ -131,7 +131,7 @@ def _heads_in(backbone_class, tensors):
     return [
         head
         for head, table in backbone_class.heads.items()
-        if all(any(getattr(entry, "scope", entry) + leaf in tensors for leaf in LEAVES) for entry in table.values())
+        if all(any(getattr(entry, "scope", entry) + leaf in tensors for leaf in SUFFIXES) for entry in table.values())
     ]
 
 

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from nlpgen.checkpoints import (
+    SUFFIXES,
     VocabularySubset,
     count_not_finite,
     dump_weights,
@@ -19,7 +20,6 @@ from nlpgen.text import Vocab, WordPieceTokenizer
 from nlpgen.version import __version__
 
 LAYER_NUMBER = re.compile(r"layer[._](\d+)")
-LEAVES = ("", "/kernel", "/bias", "/gamma", "/beta")
 
 
 class PretrainedModel(keras.Model):
@@ -243,7 +243,7 @@ def report_unread(model, folder, used, other_heads=False):
         if other_heads
         else [getattr(entry, "scope", entry) for table in backbone.heads.values() for entry in table.values()]
     )
-    of_heads = {tensors.original(scope + leaf) for scope in scopes for leaf in LEAVES}
+    of_heads = {tensors.original(scope + leaf) for scope in scopes for leaf in SUFFIXES}
     layers = backbone.config.num_hidden_layers
     unread = [
         name
