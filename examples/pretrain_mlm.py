@@ -217,7 +217,7 @@ def save(model, folder):
 
 
 def open_run(args):
-    """What every run starts with: its share of each batch, a saved run's settings, tokenizer, rows and held-out rows."""
+    """What every run starts with: its share of each batch, saved settings, tokenizer, rows and held-out rows."""
     shard = prepare(args)
     state = Path(args.work, "state")
     saved = read_record(state)["settings"] if args.resume and has_state(state) else None
