@@ -10,7 +10,7 @@ VERSION = re.search(r'"(.+)"', (HERE / "nlpgen" / "version.py").read_text(encodi
 JAX = ["jax>=0.4.30"]
 TORCH = ["torch>=2.10"]  # below, torch.load(weights_only=True) can be made to run code (CVE-2026-24747)
 ONNX = ["onnxruntime>=1.20", "tf2onnx>=1.16"]
-PLOT = ["matplotlib>=3.8"]
+PLOT = ["matplotlib>=3.8", "tensorboard>=2.18"]
 TEST = [*PLOT, "pytest>=8", "setuptools>=77", "transformers>=4.50"]
 BENCH = ["psutil>=5.9", "transformers>=4.50"]
 DEV = ["ruff>=0.9"]
