@@ -8,13 +8,13 @@ TensorFlow names.
 - `tensorflow`: `bert_config.json`, `vocab.txt`, `bert_model.ckpt.*`
 """
 
+import dataclasses
 import difflib
 import hashlib
 import json
 import math
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -29,15 +29,9 @@ from nlpgen.checkpoints.files import (
     sha256,
     write_json,
 )
+from nlpgen.checkpoints.hugging_face import HuggingFaceTensors, to_hugging_face
 from nlpgen.checkpoints.pickles import read_pickles
-from nlpgen.checkpoints.safetensors import (
-    INDEX,
-    WEIGHTS,
-    HuggingFaceTensors,
-    open_safetensors,
-    to_hugging_face,
-    write_safetensors,
-)
+from nlpgen.checkpoints.safetensors import INDEX, WEIGHTS, open_safetensors, write_safetensors
 from nlpgen.checkpoints.tensorflow import SUFFIX, TensorFlowTensors, checkpoint_prefix, write_tensorflow
 from nlpgen.errors import CheckpointCorrupt, CheckpointNotFound, ConfigError, InputError, UnsafeFormat
 
@@ -56,7 +50,7 @@ OWN_NAMES = {
 }
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class ModelFolder:
     """An opened folder.
 
@@ -78,6 +72,10 @@ class ModelFolder:
     tokenizer_config: dict
     tensors: object
 
+    def named_by(self, table):
+        """The folder with its tensors under the names of an architecture; see `HuggingFaceTensors`."""
+        return dataclasses.replace(self, tensors=self.tensors.named_by(table))
+
 
 class OwnTensors:
     """The tensors of our own folders, which are named as in TensorFlow already."""
@@ -94,6 +92,10 @@ class OwnTensors:
 
     def __getitem__(self, name):
         return self._file[name]
+
+    def named_by(self, table):
+        """These tensors; only PyTorch's names differ by architecture."""
+        return self
 
     def original(self, name):
         """The file's own name of a tensor, or `None`."""
@@ -175,7 +177,7 @@ def verify(folder):
         )
 
 
-def save_folder(folder, config, tensors, format="nlpgen", vocab=None, tokenizer_config=None, about=None):
+def save_folder(folder, config, tensors, format="nlpgen", vocab=None, tokenizer_config=None, about=None, table=None):
     """Write a model's folder; a reader finds the old one or the new one, never a part.
 
     Args:
@@ -186,6 +188,7 @@ def save_folder(folder, config, tensors, format="nlpgen", vocab=None, tokenizer_
         vocab: a `Vocab`, or `None`.
         tokenizer_config: fields of `tokenizer_config.json`.
         about: further fields of the manifest.
+        table: PyTorch's scopes, see `HuggingFaceTensors`.
 
     Raises:
         InputError: if the format is unknown.
@@ -203,7 +206,7 @@ def save_folder(folder, config, tensors, format="nlpgen", vocab=None, tokenizer_
         if format == "tensorflow":
             write_tensorflow(work, tensors)
         else:
-            write_safetensors(work / WEIGHTS, to_hugging_face(tensors) if format == "huggingface" else tensors)
+            write_safetensors(work / WEIGHTS, to_hugging_face(tensors, table) if format == "huggingface" else tensors)
         if format == "nlpgen":
             _carry_card(folder, work)
             write_json(work / MANIFEST, _manifest(work, tensors, about or {}))

@@ -1,5 +1,6 @@
 """Models that come from a folder and go into one, and the contract of the architectures."""
 
+import dataclasses
 import re
 import warnings
 
@@ -69,8 +70,8 @@ class PretrainedModel(keras.Model):
             NonFiniteWeights: with the file, what was expected against what was found, and what to do.
         """
         folder = open_folder(name_or_folder)
-        model, tensors = prepare(cls, folder, dtype, keep_tokens, compound_tokens, config_changes)
-        used = load_weights(model, tensors, check_finite, where=folder.path)
+        model, folder = prepare(cls, folder, dtype, keep_tokens, compound_tokens, config_changes)
+        used = load_weights(model, folder.tensors, check_finite, where=folder.path)
         report_unread(model, folder, used)
         return model
 
@@ -125,15 +126,20 @@ class Backbone(PretrainedModel):
     Attributes:
         config_class: its `Config`.
         model_type: its name in `config.json`.
+        hugging_face_names: PyTorch's scopes by ours where they do not follow the rule, see `nlpgen.checkpoints`.
         vocabulary_names: tensors whose first axis is the vocabulary; the token embedding first.
         heads: tables of names of the heads that its checkpoints may have.
+        has, lacks: tensors that such a checkpoint has and those it never has, to know one whose config says nothing.
     """
 
     config_class = None
     model_type = None
     checkpoint_names = {}
+    hugging_face_names = {}
     vocabulary_names = ()
     heads = {}
+    has = ()
+    lacks = ()
 
     def __init__(self, config, **kwargs):
         super().__init__(**kwargs)
@@ -148,6 +154,17 @@ class Backbone(PretrainedModel):
                 "Use the class of that architecture."
             )
         return cls
+
+    @classmethod
+    def is_shown_by(cls, folder):
+        """Whether the tensors of an open folder are those of this architecture."""
+        tensors = folder.tensors.named_by(cls.hugging_face_names)
+        return all(name in tensors for name in cls.has) and not any(name in tensors for name in cls.lacks)
+
+    @classmethod
+    def config_of(cls, folder):
+        """The config of an open folder."""
+        return cls.config_class.from_dict(folder.config, folder.config_path)
 
     @classmethod
     def over(cls, backbone):
@@ -202,12 +219,13 @@ def prepare(cls, folder, dtype=None, keep_tokens=None, compound_tokens=None, con
         dtype, keep_tokens, compound_tokens, config_changes: see `PretrainedModel.from_pretrained`.
 
     Returns:
-        The built model, and the tensors to load into it.
+        The built model, and the folder with the tensors to load into it.
     """
     backbone_class = cls.architecture(folder)
-    config = backbone_class.config_class.from_dict(folder.config, folder.config_path)
+    folder = folder.named_by(backbone_class.hugging_face_names)
+    config = backbone_class.config_of(folder)
     config_changes = config_changes or {}
-    _check_layers(folder, config, config_changes)
+    _check_layers(folder, backbone_class, config, config_changes)
     cls.check_checkpoint(folder, backbone_class)
     vocab = Vocab.read(folder.vocab_path) if folder.vocab_path else None
     tensors, table = folder.tensors, backbone_class.vocabulary_names[0]
@@ -228,7 +246,7 @@ def prepare(cls, folder, dtype=None, keep_tokens=None, compound_tokens=None, con
     model = cls.over(backbone_class(config.replace(**config_changes), dtype=dtype))
     model.build()
     model.tokenizer = backbone_of(model).tokenizer = tokenizer
-    return model, tensors
+    return model, dataclasses.replace(folder, tensors=tensors)
 
 
 def report_unread(model, folder, used, other_heads=False):
@@ -272,28 +290,47 @@ def save_models(folder, models, format="nlpgen", dtype=None):
         tensors = {name: _cast(name, tensor, dtype) for name, tensor in tensors.items()}
     kinds = {each.hugging_face_class for each in models}
     kind = "{}ForPreTraining" if len(kinds) > 2 else model.hugging_face_class
+    fields = backbone.config.to_hugging_face() if format == "huggingface" else backbone.config.to_dict()
     config = {
         "model_type": backbone.model_type,
         "architectures": [kind.format(type(backbone).__name__)],
-        **{name: value for name, value in backbone.config.to_dict().items() if value is not None},
+        **{name: value for name, value in fields.items() if value is not None},
     }
     settings = None
     if tokenizer is not None:
         special = {f"{role}_token": token for role, token in tokenizer.special_tokens.items()}
         settings = {"tokenizer_class": "BertTokenizer", "do_lower_case": tokenizer.lowercase, **special}
     about = {"nlpgen_version": __version__, "architecture": backbone.model_type}
-    save_folder(folder, config, tensors, format, tokenizer and tokenizer.vocab, settings, about)
+    save_folder(
+        folder,
+        config,
+        tensors,
+        format,
+        tokenizer and tokenizer.vocab,
+        settings,
+        about,
+        backbone.hugging_face_names,
+    )
 
 
-def _check_layers(folder, config, changes):
+def _check_layers(folder, backbone_class, config, changes):
     """The config has as many layers as the weights, unless the user asks for the first ones only."""
-    held = 1 + max((int(n) for name in folder.tensors for n in LAYER_NUMBER.findall(name)), default=-1)
+    held = _held_layers(folder.tensors, backbone_class.checkpoint_names)
     wanted = changes.get("num_hidden_layers", config.num_hidden_layers)
     if held and (wanted > held or (wanted < held and "num_hidden_layers" not in changes)):
         raise WeightsMismatch(
             f"{folder.config_path} says {wanted} layers, but the weights hold {held}. Correct `num_hidden_layers` "
             "there, or pass it to `from_pretrained` to load the first layers only."
         )
+
+
+def _held_layers(tensors, table):
+    """How many numbered layers a checkpoint has, by the first row with a number."""
+    numbered = [entry for entry in table.values() if isinstance(entry, str) and "{i" in entry]
+    held = 0
+    while numbered and any(numbered[0].format(i=held) + suffix in tensors for suffix in SUFFIXES):
+        held += 1
+    return held
 
 
 def _check_vocabulary(folder, table, config, vocab):
