@@ -2,13 +2,14 @@ from nlpgen.training.optimizers import adamw
 from nlpgen.training.pretraining import Run, compile_for_pretraining, pretrain
 from nlpgen.training.schedules import WarmupStableDecay
 from nlpgen.training.state import has_state, load_state, read_record, save_state
-from nlpgen.training.warm_start import sinusoids, token_embeddings
+from nlpgen.training.warm_start import extended_positions, sinusoids, token_embeddings
 
 __all__ = [
     "Run",
     "WarmupStableDecay",
     "adamw",
     "compile_for_pretraining",
+    "extended_positions",
     "has_state",
     "load_state",
     "pretrain",

@@ -1,6 +1,6 @@
 import numpy as np
 
-from nlpgen.training import sinusoids, token_embeddings
+from nlpgen.training import extended_positions, sinusoids, token_embeddings
 from nlpgen.training.warm_start import neighbour_counts, positive_pmi, top_singular_vectors
 
 
@@ -49,3 +49,17 @@ def test_positions_know_their_distance():
     product = table @ table.T
     np.testing.assert_allclose(np.diagonal(product, 3), product[0, 3], rtol=1e-4)
     assert product[5, 6] > product[5, 9] > product[5, 20]
+
+
+def test_positions_on_a_helix_are_continued():
+    """Three frequencies in 16 directions, and noise: the continuation is the truth up to the noise."""
+    rng = np.random.default_rng(0)
+    angles = np.arange(200)[:, None] * np.array([0.1, 0.5, 1.1])
+    circles = np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
+    truth = circles @ np.linalg.qr(rng.standard_normal((16, 6)))[0].T + rng.standard_normal(16)
+    table = truth + rng.normal(0, 0.01, truth.shape)
+    table[0] += 5  # as [CLS] has it
+    table[64:] = 0
+    found = extended_positions(table, 64)
+    np.testing.assert_array_equal(found[:63], table[:63].astype("float32"))
+    assert np.abs(found[63:128] - truth[63:128]).max() < 0.1
