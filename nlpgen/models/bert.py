@@ -6,6 +6,7 @@ Also RoBERTa-wwm-ext, MacBERT and ERNIE in BERT's form, which are BERT with othe
 from dataclasses import dataclass
 
 import keras
+from keras import ops
 
 from nlpgen.checkpoints import Transposed
 from nlpgen.layers import InputEmbeddings, TransformerBlock, causal_mask, padding_mask, prefix_mask
@@ -191,7 +192,7 @@ class Bert(Backbone):
         """Which token sees which, `(batch, 1, 1 or length, length)`."""
         mask = padding_mask(inputs["token_ids"], self.config.pad_token_id)
         if self.config.application == "lm":
-            return mask & causal_mask(mask.shape[-1])
+            return mask & causal_mask(ops.shape(mask)[-1])
         if self.config.application == "unilm":
             if inputs.get("segment_ids") is None:
                 raise ValueError(

@@ -17,6 +17,7 @@ from nlpgen.checkpoints import (
     save_folder,
 )
 from nlpgen.errors import CheckpointWarning, ConfigError, InputError, VocabularyError, WeightsMismatch
+from nlpgen.models.export import FORMATS, export_onnx, export_saved_model, signature_of
 from nlpgen.text import Vocab, WordPieceTokenizer
 from nlpgen.version import __version__
 
@@ -34,6 +35,7 @@ class PretrainedModel(keras.Model):
     """
 
     hugging_face_class = "{}Model"
+    export_inputs = ("token_ids",)
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -98,6 +100,30 @@ class PretrainedModel(keras.Model):
             OutputError: if the folder cannot be written; what was there is intact.
         """
         save_models(folder, [self], format, dtype)
+
+    def export(self, filepath, format="tf_saved_model", inputs=None, verbose=False, **options):
+        """Write the forward pass for programs without nlpgen: batch and lengths stay free.
+
+        Args:
+            filepath: a new folder for a SavedModel, a file for ONNX.
+            format: `"tf_saved_model"`, or `"onnx"` (TensorFlow backend; needs the extra `onnx`).
+            inputs: names of the inputs that the result takes, in the order of its arguments; those of `export_inputs`
+                by default. `("token_ids", "positions")` gives logits at some positions only.
+            verbose: whether Keras reports what it wrote.
+            options: see `keras.Model.export`.
+
+        Raises:
+            InputError: if a name of `inputs` or `format` is unknown, or the model is not fit for ONNX.
+            OutputError: if the result cannot be written.
+            NlpgenError: if a library is missing.
+        """
+        if format not in FORMATS:
+            raise InputError(f"`format` must be one of {', '.join(FORMATS)}. Received: {format!r}")
+        if not self.built:
+            self.build()
+        signature = signature_of(self, self.export_inputs if inputs is None else inputs)
+        write = export_onnx if format == "onnx" else export_saved_model
+        write(self, filepath, signature, verbose=verbose, **options)
 
     def get_config(self):
         return {"name": self.name, "tokenizer": _serialize(self.tokenizer), "backbone": _serialize(self.backbone)}
