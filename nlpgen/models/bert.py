@@ -13,14 +13,14 @@ from nlpgen.layers import InputEmbeddings, TransformerBlock, causal_mask, paddin
 from nlpgen.models.config import Config
 from nlpgen.models.pretrained import Backbone
 
-APPLICATIONS = ("encoder", "lm", "unilm")
-
 
 @dataclass(frozen=True)
 class BertConfig(Config):
     """The fields of `bert_config.json`, then options that bert4keras passes by hand.
 
     Args:
+        embedding_size: width of the token, segment and position tables (ALBERT's factorization); `hidden_size` by
+            default.
         application: `"encoder"` (every token sees all), `"lm"` (only what stands before it), `"unilm"` (segment 0 sees
             itself, segment 1 is causal).
         hierarchical_position: alpha of `PositionEmbedding`; `True` is 0.4.
@@ -29,6 +29,7 @@ class BertConfig(Config):
     """
 
     only = {"position_embedding_type": "absolute", "is_decoder": False}
+    applications = ("encoder", "lm", "unilm")
     vocab_size: int
     hidden_size: int
     num_hidden_layers: int
@@ -42,6 +43,7 @@ class BertConfig(Config):
     initializer_range: float = 0.02
     layer_norm_eps: float = 1e-12
     pad_token_id: int = 0
+    embedding_size: int | None = None
     application: str = "encoder"
     hierarchical_position: bool | float | None = None
     residual_attention_scores: bool = False
@@ -59,7 +61,11 @@ class BertConfig(Config):
         found = found or self._must_divide("num_attention_heads", "hidden_size")
         found += self._must_be_above_zero("layer_norm_eps", "initializer_range")
         found += self._must_be_positive(
-            *(name for name in ("condition_size", "condition_hidden_size") if getattr(self, name) is not None)
+            *(
+                name
+                for name in ("embedding_size", "condition_size", "condition_hidden_size")
+                if getattr(self, name) is not None
+            )
         )
         if not 0 <= self.pad_token_id < self.vocab_size:
             found.append(f"`pad_token_id` must be an id of the vocabulary. Received: {self.pad_token_id}")
@@ -70,8 +76,8 @@ class BertConfig(Config):
             found.append(f"`hierarchical_position` must lie between 0 and 1. Received: {alpha}")
         if self.condition_hidden_size is not None and self.condition_size is None:
             found.append("`condition_hidden_size` needs `condition_size`")
-        if self.application not in APPLICATIONS:
-            found.append(f"`application` must be one of {', '.join(APPLICATIONS)}. Received: {self.application!r}")
+        if self.application not in self.applications:
+            found.append(f"`application` must be one of {', '.join(self.applications)}. Received: {self.application!r}")
         return found
 
 
@@ -95,6 +101,7 @@ class Bert(Backbone):
         "embeddings.segment": "bert/embeddings/token_type_embeddings",
         "embeddings.position": "bert/embeddings/position_embeddings",
         "embeddings.norm": "bert/embeddings/LayerNorm",
+        "embedding_projection": "bert/encoder/embedding_hidden_mapping_in",
         "blocks.{i}.attention.query": "bert/encoder/layer_{i}/attention/self/query",
         "blocks.{i}.attention.key": "bert/encoder/layer_{i}/attention/self/key",
         "blocks.{i}.attention.value": "bert/encoder/layer_{i}/attention/self/value",
@@ -105,6 +112,7 @@ class Bert(Backbone):
         "blocks.{i}.ffn_norm": "bert/encoder/layer_{i}/output/LayerNorm",
     }
     has = ("bert/encoder/layer_0/attention/self/query/kernel", "bert/embeddings/position_embeddings")
+    lacks = ("bert/embeddings/task_type_embeddings",)
     vocabulary_names = ("bert/embeddings/word_embeddings", "cls/predictions/output_bias")
     heads = {
         "masked_lm": {
@@ -126,14 +134,23 @@ class Bert(Backbone):
             c.vocab_size,
             c.type_vocab_size,
             c.max_position_embeddings,
-            c.hidden_size,
+            c.embedding_size or c.hidden_size,
             hierarchical=0.4 if c.hierarchical_position is True else c.hierarchical_position or None,
             dropout=c.hidden_dropout_prob,
             initializer_range=c.initializer_range,
             norm=self.norm_options,
             dtype=self.dtype_policy,
             name="embeddings",
+            **self.embedding_options,
         )
+        self.embedding_projection = None
+        if self.has_projection:
+            self.embedding_projection = keras.layers.Dense(
+                c.hidden_size,
+                kernel_initializer=keras.initializers.TruncatedNormal(stddev=c.initializer_range),
+                name="embedding_projection",
+                dtype=self.dtype_policy,
+            )
         self.blocks = [
             TransformerBlock(
                 c.hidden_size,
@@ -147,8 +164,28 @@ class Bert(Backbone):
                 dtype=self.dtype_policy,
                 name=f"block_{i}",
             )
-            for i in range(c.num_hidden_layers)
+            for i in range(self.num_blocks)
         ]
+
+    @property
+    def embedding_options(self):
+        """Further options of `InputEmbeddings`."""
+        return {}
+
+    @property
+    def has_projection(self):
+        """Whether there is a dense layer from the embeddings' width to `hidden_size`."""
+        return self.config.embedding_size not in (None, self.config.hidden_size)
+
+    @property
+    def num_blocks(self):
+        """How many blocks have weights of their own."""
+        return self.config.num_hidden_layers
+
+    @property
+    def layer_blocks(self):
+        """The block of each layer."""
+        return self.blocks
 
     @property
     def norm_options(self):
@@ -168,22 +205,27 @@ class Bert(Backbone):
 
     def build(self, input_shape=None):
         self.embeddings.build((None, None))
+        if self.embedding_projection is not None:
+            self.embedding_projection.build((None, None, self.embeddings.token.output_dim))
         for block in self.blocks:
             block.build((None, None, self.config.hidden_size))
 
     def embed(self, inputs):
-        return self.embeddings(
-            inputs["token_ids"], inputs.get("segment_ids"), inputs.get("position_ids"), inputs.get("condition")
-        )
+        x = self.embeddings(*self.embedding_inputs(inputs))
+        return x if self.embedding_projection is None else self.embedding_projection(x)
+
+    def embedding_inputs(self, inputs):
+        """The arguments of `InputEmbeddings`."""
+        return inputs["token_ids"], *(inputs.get(name) for name in ("segment_ids", "position_ids", "condition"))
 
     def encode(self, x, inputs):
-        mask, scores = self.attention_mask(inputs), None
-        for i, block in enumerate(self.blocks):
+        mask, scores, blocks = self.attention_mask(inputs), None, self.layer_blocks
+        for i, block in enumerate(blocks):
             x, scores, _ = block(
                 x,
                 attention_mask=mask,
                 bias=scores if self.config.residual_attention_scores else None,
-                positions=inputs.get("positions") if i == len(self.blocks) - 1 else None,
+                positions=inputs.get("positions") if i == len(blocks) - 1 else None,
                 condition=inputs.get("condition"),
             )
         return x
