@@ -3,9 +3,12 @@
 from nlpgen.errors import ConfigError
 from nlpgen.models.bert import Bert
 from nlpgen.models.gpt2 import GPT2
+from nlpgen.models.llama import Llama
+from nlpgen.models.qwen2 import Qwen2
+from nlpgen.models.qwen3 import Qwen3
 
 # By the `model_type` of Hugging Face's config, which is ours too.
-ARCHITECTURES = {"bert": Bert, "gpt2": GPT2}
+ARCHITECTURES = {"bert": Bert, "gpt2": GPT2, "llama": Llama, "qwen2": Qwen2, "qwen3": Qwen3}
 
 
 def architecture_of(folder):
