@@ -1,7 +1,22 @@
 """Chinese language models on Keras 3: fill masks, classify with few labels or none."""
 
 from nlpgen.checkpoints import embedded_models
-from nlpgen.models import GPT2, Bert, BertConfig, CausalLM, GPT2Config, MaskedLM, NextSentence, PooledEncoder
+from nlpgen.models import (
+    GPT2,
+    Bert,
+    BertConfig,
+    CausalLM,
+    GPT2Config,
+    Llama,
+    LlamaConfig,
+    MaskedLM,
+    NextSentence,
+    PooledEncoder,
+    Qwen2,
+    Qwen2Config,
+    Qwen3,
+    Qwen3Config,
+)
 from nlpgen.prompts import Pattern, PETClassifier, Verbalizer
 from nlpgen.text import Vocab, WordPieceTokenizer
 from nlpgen.version import __version__
@@ -12,11 +27,17 @@ __all__ = [
     "BertConfig",
     "CausalLM",
     "GPT2Config",
+    "Llama",
+    "LlamaConfig",
     "MaskedLM",
     "NextSentence",
     "PETClassifier",
     "Pattern",
     "PooledEncoder",
+    "Qwen2",
+    "Qwen2Config",
+    "Qwen3",
+    "Qwen3Config",
     "Verbalizer",
     "Vocab",
     "WordPieceTokenizer",

@@ -31,12 +31,13 @@ from nlpgen.checkpoints.files import (
 )
 from nlpgen.checkpoints.hugging_face import HuggingFaceTensors, to_hugging_face
 from nlpgen.checkpoints.pickles import read_pickles
-from nlpgen.checkpoints.safetensors import INDEX, WEIGHTS, open_safetensors, write_safetensors
+from nlpgen.checkpoints.safetensors import INDEX, SHARD, WEIGHTS, open_safetensors, write_safetensors, write_shards
 from nlpgen.checkpoints.tensorflow import SUFFIX, TensorFlowTensors, checkpoint_prefix, write_tensorflow
 from nlpgen.errors import CheckpointCorrupt, CheckpointNotFound, ConfigError, InputError, UnsafeFormat
 
 MANIFEST = "manifest.json"
 FORMAT_VERSION = 1
+MAX_SHARD_SIZE = 5_000_000_000
 FORMATS = ("nlpgen", "huggingface", "tensorflow")
 OWN_NAMES = {
     "README.md",
@@ -45,6 +46,7 @@ OWN_NAMES = {
     "config.json",
     MANIFEST,
     WEIGHTS,
+    INDEX,
     "tokenizer_config.json",
     "vocab.txt",
 }
@@ -177,7 +179,17 @@ def verify(folder):
         )
 
 
-def save_folder(folder, config, tensors, format="nlpgen", vocab=None, tokenizer_config=None, about=None, table=None):
+def save_folder(
+    folder,
+    config,
+    tensors,
+    format="nlpgen",
+    vocab=None,
+    tokenizer_config=None,
+    about=None,
+    table=None,
+    max_shard_size=None,
+):
     """Write a model's folder; a reader finds the old one or the new one, never a part.
 
     Args:
@@ -189,13 +201,19 @@ def save_folder(folder, config, tensors, format="nlpgen", vocab=None, tokenizer_
         tokenizer_config: fields of `tokenizer_config.json`.
         about: further fields of the manifest.
         table: PyTorch's scopes, see `HuggingFaceTensors`.
+        max_shard_size: see `PretrainedModel.save_pretrained`.
 
     Raises:
-        InputError: if the format is unknown.
+        InputError: if the format is unknown, or `max_shard_size` does not fit it.
         OutputError: if the folder cannot be written; what was there is intact.
     """
     if format not in FORMATS:
         raise InputError(f"`format` must be one of {', '.join(map(repr, FORMATS))}. Received: {format!r}")
+    if max_shard_size is not None and (format != "huggingface" or type(max_shard_size) is not int or max_shard_size < 1):
+        raise InputError(
+            "`max_shard_size` must be a whole number of bytes, and is for format='huggingface' only. "
+            f"Received: {max_shard_size!r}, format={format!r}"
+        )
     size = sum(np.asarray(tensor).nbytes for tensor in tensors.values())
     with replaced_folder(folder, _is_ours, needs_bytes=size) as work:
         write_json(work / ("bert_config.json" if format == "tensorflow" else "config.json"), config)
@@ -205,8 +223,10 @@ def save_folder(folder, config, tensors, format="nlpgen", vocab=None, tokenizer_
             write_json(work / "tokenizer_config.json", tokenizer_config)
         if format == "tensorflow":
             write_tensorflow(work, tensors)
+        elif format == "huggingface":
+            write_shards(work, to_hugging_face(tensors, table), max_shard_size or MAX_SHARD_SIZE)
         else:
-            write_safetensors(work / WEIGHTS, to_hugging_face(tensors, table) if format == "huggingface" else tensors)
+            write_safetensors(work / WEIGHTS, tensors)
         if format == "nlpgen":
             _carry_card(folder, work)
             write_json(work / MANIFEST, _manifest(work, tensors, about or {}))
@@ -311,7 +331,7 @@ def _carry_card(folder, work):
 
 
 def _is_ours(name):
-    return name in OWN_NAMES or SUFFIX.search(name) is not None
+    return name in OWN_NAMES or SUFFIX.search(name) is not None or SHARD.fullmatch(name) is not None
 
 
 def _listing(folder):

@@ -190,7 +190,7 @@ def tf_name(name):
     name = re.sub(r"layer(s?)\.(\d+)", r"layer\1_\2", name)
     name = re.sub(r"LayerNorm\.(weight|gamma)$", "LayerNorm.gamma", name)
     name = re.sub(r"LayerNorm\.(bias|beta)$", "LayerNorm.beta", name)
-    name = re.sub(r"_embeddings\.weight$", "_embeddings", name)
+    name = re.sub(r"(_embeddings|embed_tokens|wte|wpe)\.weight$", r"\1", name)
     name = re.sub(r"^cls\.(\w+)\.(?:decoder\.)?bias$", r"cls.\1.output_bias", name)
     name = re.sub(r"^cls\.seq_relationship\.weight$", "cls.seq_relationship.output_weights", name)
     return re.sub(r"\.weight$", ".kernel", name).replace(".", "/")

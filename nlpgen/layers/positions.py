@@ -53,22 +53,24 @@ class RotaryEmbedding(keras.layers.Layer):
     Args:
         base: see the formula.
         interleaved: whether a pair is two neighbours (RoFormer) or feature `i` and `i + size / 2` (LLaMA).
+        scaling: see `rotary_speeds`.
 
     Call arguments:
         x: `(batch, heads, length, size)`.
         positions: `(length,)` or `(batch, length)`; 0, 1, 2, … by default.
     """
 
-    def __init__(self, base=10000.0, interleaved=True, **kwargs):
+    def __init__(self, base=10000.0, interleaved=True, scaling=None, **kwargs):
         super().__init__(**kwargs)
         self.base = base
         self.interleaved = interleaved
+        self.scaling = scaling
 
     def call(self, x, positions=None):
         size = x.shape[-1]
         if positions is None:
             positions = ops.arange(ops.shape(x)[2])
-        speeds = (self.base ** -(np.arange(0, size, 2) / size)).astype("float32")
+        speeds = rotary_speeds(size, self.base, self.scaling).astype("float32")
         angles = ops.cast(positions, "float32")[..., None] * speeds
         if len(angles.shape) == 3:
             angles = angles[:, None]  # (batch, 1, length, size / 2)
@@ -86,4 +88,31 @@ class RotaryEmbedding(keras.layers.Layer):
         return ops.cast(turned, x.dtype)
 
     def get_config(self):
-        return super().get_config() | {"base": self.base, "interleaved": self.interleaved}
+        return super().get_config() | {"base": self.base, "interleaved": self.interleaved, "scaling": self.scaling}
+
+
+def rotary_speeds(size, base, scaling=None):
+    """Radians a position by which rotary embedding turns each pair of features.
+
+    Args:
+        size: number of features.
+        base: see `RotaryEmbedding`.
+        scaling: `None`, or how the speeds are slowed down for texts longer than those of pretraining, under the names
+            of released configs. `{"rope_type": "linear", "factor": f}` divides all by f (Chen et al., 2023,
+            https://arxiv.org/abs/2306.15595). "llama3" leaves pairs that turn `high_freq_factor` times or more within
+            `original_max_position_embeddings`, divides by `factor` where they turn `low_freq_factor` times or less,
+            and goes linearly from one to the other between (Llama 3.1, https://arxiv.org/abs/2407.21783).
+
+    Returns:
+        float64 `(size / 2,)`.
+    """
+    speeds = base ** -(np.arange(0, size, 2) / size)
+    if scaling is None:
+        return speeds
+    slow = speeds / scaling["factor"]
+    if scaling["rope_type"] == "linear":
+        return slow
+    turns = scaling["original_max_position_embeddings"] * speeds / (2 * np.pi)
+    low, high = scaling["low_freq_factor"], scaling["high_freq_factor"]
+    kept = np.clip((turns - low) / (high - low), 0, 1)
+    return kept * speeds + (1 - kept) * slow

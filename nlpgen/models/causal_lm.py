@@ -32,6 +32,7 @@ class CausalLM(PretrainedModel):
         self.backbone = backbone
         self.tokenizer = backbone.tokenizer
         self.projection = None
+        backbone.head_names("causal_lm")  # raises if there is no such head
         if not getattr(backbone.config, "tie_word_embeddings", True):
             self.projection = keras.layers.Dense(
                 backbone.config.vocab_size, use_bias=False, name="projection", dtype=self.dtype_policy

@@ -74,8 +74,9 @@ def describe(name_or_folder):
     else:
         folder = folder.named_by(backbone_class.hugging_face_names)
         tensors = folder.tensors
-        names = _weights_by_tensor(backbone_class, folder)
-        heads = _heads_in(backbone_class, tensors)
+        backbone = backbone_class(backbone_class.config_of(folder))
+        names = _weights_by_tensor(backbone)
+        heads = _heads_in(backbone, tensors)
         weights = {tensors.original(name): path for name, path in names.items() if name in tensors}
         missing = [name for name, path in names.items() if name not in tensors and path.startswith("backbone.")]
     tensors = folder.tensors
@@ -116,9 +117,9 @@ def convert(source, target, format="nlpgen", dtype=None, trust_pickle=False):
     """
     folder = open_folder(source, trust_pickle)
     backbone_class = architecture_of(folder)
-    backbone, folder = prepare(backbone_class, folder)
+    backbone, folder = prepare(backbone_class, folder, dtype="auto")
     tensors = folder.tensors
-    heads = _heads_in(backbone_class, tensors)
+    heads = _heads_in(backbone, tensors)
     models = [HEADS[head](backbone) for head in heads] or [backbone]
     used = set()
     for model in models:
@@ -130,19 +131,20 @@ def convert(source, target, format="nlpgen", dtype=None, trust_pickle=False):
     return f"{backbone_class.__name__} with {', '.join(heads) or 'no head'} in {format} format"
 
 
-def _heads_in(backbone_class, tensors):
+def _heads_in(backbone, tensors):
     """The heads of which every row has a tensor."""
+    tables = {head: backbone.head_names(head) for head in backbone.heads}
     return [
         head
-        for head, table in backbone_class.heads.items()
+        for head, table in tables.items()
         if all(any(getattr(entry, "scope", entry) + leaf in tensors for leaf in SUFFIXES) for entry in table.values())
     ]
 
 
-def _weights_by_tensor(backbone_class, folder):
-    """`{tensor name: path of the weight}` of the architecture with all its heads."""
-    backbone, paths = backbone_class(backbone_class.config_of(folder)), {}
-    for model in [HEADS[head](backbone) for head in backbone_class.heads] or [backbone]:
+def _weights_by_tensor(backbone):
+    """`{tensor name: path of the weight}` of an architecture with all its heads."""
+    paths = {}
+    for model in [HEADS[head](backbone) for head in backbone.heads] or [backbone]:
         model.build()
         for row in rows(model):
             paths.setdefault(row.name, row.path)

@@ -92,6 +92,7 @@ class MaskedLM(PretrainedModel):
         super().__init__(dtype=backbone.dtype_policy, **kwargs)
         self.backbone = backbone
         self.tokenizer = backbone.tokenizer
+        backbone.head_names("masked_lm")  # raises if there is no such head
         c = backbone.config
         self.head = MaskedLMHead(
             c.vocab_size,
@@ -197,7 +198,9 @@ class MaskedLM(PretrainedModel):
         Only the values are looked at: an untrained head still has the first values of its layer normalization, or a
         bias that is one number. `head_looks_random` asks the loaded model itself.
         """
-        table = backbone_class.heads.get("masked_lm", {})
+        table = backbone_class.heads.get("masked_lm")
+        if not table:
+            return  # making the model says so
         names = {part: getattr(scope, "scope", scope) for part, scope in table.items()}
         tensors = folder.tensors
         if "bias" in names and names["bias"] not in tensors and f"{names['dense']}/kernel" not in tensors:

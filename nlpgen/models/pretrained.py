@@ -21,7 +21,7 @@ from nlpgen.models.export import FORMATS, export_onnx, export_saved_model, signa
 from nlpgen.text import Vocab, WordPieceTokenizer
 from nlpgen.version import __version__
 
-LAYER_NUMBER = re.compile(r"layer[._](\d+)")
+LAYER_NUMBER = re.compile(r"layers?[._](\d+)")
 
 
 class PretrainedModel(keras.Model):
@@ -59,7 +59,8 @@ class PretrainedModel(keras.Model):
         Args:
             name_or_folder: an embedded model (`nlpgen.embedded_models()`), or a folder: a Google TensorFlow release, a
                 Hugging Face folder, or what `save_pretrained` wrote.
-            dtype: type of weights and computation, e.g. `"bfloat16"`, or a Keras policy; Keras' default otherwise.
+            dtype: type of weights and computation, e.g. `"bfloat16"`, or a Keras policy; `"auto"` for the type of the
+                file, if all of it is float16 or bfloat16; Keras' default otherwise.
             keep_tokens: ids of the vocabulary to keep, in this order; ids are then counted anew.
             compound_tokens: further tokens as averages of others: `{token: ids}` or `{token: (ids, weights)}`; the ids
                 count after `keep_tokens`.
@@ -86,7 +87,7 @@ class PretrainedModel(keras.Model):
     def check_checkpoint(cls, folder, backbone_class):
         """Raise or warn where the tensors of a folder are not fit for this model, before it is made."""
 
-    def save_pretrained(self, folder, format="nlpgen", dtype=None):
+    def save_pretrained(self, folder, format="nlpgen", dtype=None, max_shard_size=None):
         """Write config, vocabulary and weights; a reader finds the old folder or the new one, never a part.
 
         Args:
@@ -94,12 +95,14 @@ class PretrainedModel(keras.Model):
             format: `"nlpgen"`, `"huggingface"` (for `transformers`) or `"tensorflow"` (for bert4keras and Google's
                 code).
             dtype: type on disk, e.g. `"float16"`; the model's own by default. A TensorFlow checkpoint is float32.
+            max_shard_size: bytes that a weight file of Hugging Face's format may have, 5 GB by default; what is larger
+                goes into several files under an index.
 
         Raises:
-            InputError: if the format is unknown.
+            InputError: if the format is unknown or not one of the architecture's, or an option does not fit.
             OutputError: if the folder cannot be written; what was there is intact.
         """
-        save_models(folder, [self], format, dtype)
+        save_models(folder, [self], format, dtype, max_shard_size)
 
     def export(self, filepath, format="tf_saved_model", inputs=None, verbose=False, **options):
         """Write the forward pass for programs without nlpgen: batch and lengths stay free.
@@ -156,6 +159,7 @@ class Backbone(PretrainedModel):
         vocabulary_names: tensors whose first axis is the vocabulary; the token embedding first.
         heads: tables of names of the heads that its checkpoints may have.
         has, lacks: tensors that such a checkpoint has and those it never has, to know one whose config says nothing.
+        tensorflow_form: whether there are TensorFlow checkpoints of it.
     """
 
     config_class = None
@@ -166,6 +170,7 @@ class Backbone(PretrainedModel):
     heads = {}
     has = ()
     lacks = ()
+    tensorflow_form = True
 
     def __init__(self, config, **kwargs):
         super().__init__(**kwargs)
@@ -264,11 +269,12 @@ def prepare(cls, folder, dtype=None, keep_tokens=None, compound_tokens=None, con
             tensors = VocabularySubset(tensors, backbone_class.vocabulary_names, keep_tokens, compound.values())
             if vocab is not None:
                 vocab = Vocab([*(vocab if keep_tokens is None else vocab.subset(keep_tokens)).tokens, *compound])
-        config = config.replace(vocab_size=tensors.shape(table)[0], pad_token_id=_pad_id(config, keep_tokens))
+        config = config.replace(vocab_size=tensors.shape(table)[0], **_special_ids(config, keep_tokens))
     tokenizer = None
     if vocab is not None:
         tokenizer = _tokenizer(vocab, folder.tokenizer_config)
         config = config.replace(pad_token_id=tokenizer.pad_id)
+    dtype = _stored_type(tensors) if dtype == "auto" else dtype
     model = cls.over(backbone_class(config.replace(**config_changes), dtype=dtype))
     model.build()
     model.tokenizer = backbone_of(model).tokenizer = tokenizer
@@ -303,9 +309,14 @@ def report_unread(model, folder, used, other_heads=False):
         )
 
 
-def save_models(folder, models, format="nlpgen", dtype=None):
+def save_models(folder, models, format="nlpgen", dtype=None, max_shard_size=None):
     """Write models that share a backbone into one folder; see `PretrainedModel.save_pretrained`."""
     model, backbone, tokenizer = models[0], backbone_of(models[0]), models[0].tokenizer
+    if format == "tensorflow" and not backbone.tensorflow_form:
+        raise InputError(
+            f"{type(backbone).__name__} has no TensorFlow form: there is no such checkpoint and no reader of one. "
+            "Use format='huggingface' or 'nlpgen'."
+        )
     if dtype not in (None, "float32", "float16", "bfloat16"):
         raise InputError(f"`dtype` must be 'float32', 'float16' or 'bfloat16'. Received: {dtype!r}")
     for each in models:
@@ -336,6 +347,7 @@ def save_models(folder, models, format="nlpgen", dtype=None):
         settings,
         about,
         backbone.hugging_face_names,
+        max_shard_size,
     )
 
 
@@ -383,10 +395,29 @@ def _check_vocabulary(folder, table, config, vocab):
         )
 
 
-def _pad_id(config, keep_tokens):
-    """Where padding is after `keep_tokens`; where it was dropped, the first id, as ever."""
-    kept = [] if keep_tokens is None else list(keep_tokens)
-    return kept.index(config.pad_token_id) if config.pad_token_id in kept else config.pad_token_id if not kept else 0
+def _special_ids(config, keep_tokens):
+    """The ids of padding, start and end after `keep_tokens`.
+
+    Where the token was dropped, padding is the first id, as ever, and the others are none.
+    """
+    ids = {name: id for name, id in config.to_dict().items() if name.endswith("_token_id") and id is not None}
+    if keep_tokens is None:
+        return ids
+    places = {id: place for place, id in reversed(list(enumerate(keep_tokens)))}
+    kept = {}
+    for name, id in ids.items():
+        if isinstance(id, list):
+            kept[name] = [places[each] for each in id if each in places]
+        else:
+            kept[name] = places.get(id, 0 if name == "pad_token_id" else None)
+    return kept
+
+
+def _stored_type(tensors):
+    """The one type of all floating-point tensors if it is a half-precision one, else `None`."""
+    types = {tensors.dtype(name) for name in tensors}
+    types = {name for name in types if "float" in name}
+    return types.pop() if types in ({"float16"}, {"bfloat16"}) else None
 
 
 def _cast(name, tensor, dtype):
