@@ -253,7 +253,7 @@ def _opened(folder, format, tensors):
 
 
 def _config_path(folder):
-    for name in ("config.json", "bert_config.json"):
+    for name in ("config.json", "bert_config.json", "mega.json"):  # the last is GPT2-ML's
         if (folder / name).is_file():
             return folder / name
     others = sorted(p for p in folder.glob("*config*.json") if p.name != "tokenizer_config.json")

@@ -20,7 +20,7 @@ from nlpgen.errors import CheckpointWarning, ConfigError, InputError, Vocabulary
 from nlpgen.text import Vocab, WordPieceTokenizer
 from nlpgen.version import __version__
 
-LAYER_NUMBER = re.compile(r"layer[._](\d+)")
+LAYER_NUMBER = re.compile(r"\b(?:layers?|blocks?|h)[._]?(\d+)")
 
 
 class PretrainedModel(keras.Model):
@@ -46,6 +46,7 @@ class PretrainedModel(keras.Model):
         cls,
         name_or_folder,
         *,
+        model_type=None,
         dtype=None,
         keep_tokens=None,
         compound_tokens=None,
@@ -57,6 +58,7 @@ class PretrainedModel(keras.Model):
         Args:
             name_or_folder: an embedded model (`nlpgen.embedded_models()`), or a folder: a Google TensorFlow release, a
                 Hugging Face folder, or what `save_pretrained` wrote.
+            model_type: the architecture, a key of `nlpgen.ARCHITECTURES`, where neither config nor tensors tell it.
             dtype: type of weights and computation, e.g. `"bfloat16"`, or a Keras policy; Keras' default otherwise.
             keep_tokens: ids of the vocabulary to keep, in this order; ids are then counted anew.
             compound_tokens: further tokens as averages of others: `{token: ids}` or `{token: (ids, weights)}`; the ids
@@ -70,6 +72,8 @@ class PretrainedModel(keras.Model):
             NonFiniteWeights: with the file, what was expected against what was found, and what to do.
         """
         folder = open_folder(name_or_folder)
+        if model_type is not None:
+            folder = dataclasses.replace(folder, config=folder.config | {"model_type": model_type})
         model, folder = prepare(cls, folder, dtype, keep_tokens, compound_tokens, config_changes)
         used = load_weights(model, folder.tensors, check_finite, where=folder.path)
         report_unread(model, folder, used)
@@ -130,6 +134,8 @@ class Backbone(PretrainedModel):
         vocabulary_names: tensors whose first axis is the vocabulary; the token embedding first.
         heads: tables of names of the heads that its checkpoints may have.
         has, lacks: tensors that such a checkpoint has and those it never has, to know one whose config says nothing.
+        other_types: other names that such a checkpoint's config may have; its tensors then decide.
+        config_marks: fields of the config that tell it from architectures with the same tensors.
     """
 
     config_class = None
@@ -140,6 +146,8 @@ class Backbone(PretrainedModel):
     heads = {}
     has = ()
     lacks = ()
+    other_types = ()
+    config_marks = ()
 
     def __init__(self, config, **kwargs):
         super().__init__(**kwargs)
@@ -147,13 +155,20 @@ class Backbone(PretrainedModel):
 
     @classmethod
     def architecture(cls, folder):
-        found = folder.config.get("model_type", cls.model_type)
-        if found != cls.model_type:
-            raise ConfigError(
-                f"{folder.config_path} says model_type {found!r}, but {cls.__name__} reads {cls.model_type!r}. "
-                "Use the class of that architecture."
-            )
-        return cls
+        said, likely = folder.config.get("model_type"), likely_architectures(_architectures(Backbone), folder)
+        if said not in (None, cls.model_type, *cls.other_types):
+            what = f"{folder.config_path} says model_type {said!r}, but {cls.__name__} reads {cls.model_type!r}."
+        elif likely and cls not in likely:
+            what = f"The tensors of {folder.path} are not those of a {cls.__name__}."
+        else:
+            return cls
+        names = " or ".join(other.__name__ for other in likely)
+        raise ConfigError(f"{what} Use {names or 'the class of that architecture'}.")
+
+    @classmethod
+    def is_marked(cls, folder):
+        """Whether the config of an open folder has a field that tells this architecture from others."""
+        return any(mark in folder.config for mark in cls.config_marks)
 
     @classmethod
     def is_shown_by(cls, folder):
@@ -208,6 +223,21 @@ class Backbone(PretrainedModel):
 def backbone_of(model):
     """The `Backbone` that a model stands on, or is."""
     return model if isinstance(model, Backbone) else model.backbone
+
+
+def likely_architectures(classes, folder):
+    """Which of some architectures an open folder may hold.
+
+    The one that its config names; where several share that name, or it names none, those that its tensors show, and of
+    these the ones that fields of the config mark.
+    """
+    said = folder.config.get("model_type")
+    named = [cls for cls in classes if said == cls.model_type]
+    named += [cls for cls in classes if said in cls.other_types and (cls.is_marked(folder) or not cls.config_marks)]
+    if len(named) == 1:
+        return named
+    shown = [cls for cls in named or classes if cls.is_shown_by(folder)]
+    return [cls for cls in shown if cls.is_marked(folder)] or shown or named[:1]
 
 
 def prepare(cls, folder, dtype=None, keep_tokens=None, compound_tokens=None, config_changes=None):
@@ -294,7 +324,7 @@ def save_models(folder, models, format="nlpgen", dtype=None):
     config = {
         "model_type": backbone.model_type,
         "architectures": [kind.format(type(backbone).__name__)],
-        **{name: value for name, value in fields.items() if value is not None},
+        **{name: value for name, value in fields.items() if value is not None or name == "pad_token_id"},
     }
     settings = None
     if tokenizer is not None:
@@ -311,6 +341,12 @@ def save_models(folder, models, format="nlpgen", dtype=None):
         about,
         backbone.hugging_face_names,
     )
+
+
+def _architectures(base):
+    """The classes below a base that are architectures."""
+    found = [base] if base.model_type else []
+    return found + [cls for sub in base.__subclasses__() for cls in _architectures(sub)]
 
 
 def _check_layers(folder, backbone_class, config, changes):
@@ -359,6 +395,8 @@ def _check_vocabulary(folder, table, config, vocab):
 
 def _pad_id(config, keep_tokens):
     """Where padding is after `keep_tokens`; where it was dropped, the first id, as ever."""
+    if config.pad_token_id is None:
+        return None
     kept = [] if keep_tokens is None else list(keep_tokens)
     return kept.index(config.pad_token_id) if config.pad_token_id in kept else config.pad_token_id if not kept else 0
 
