@@ -209,7 +209,9 @@ def save_folder(
     """
     if format not in FORMATS:
         raise InputError(f"`format` must be one of {', '.join(map(repr, FORMATS))}. Received: {format!r}")
-    if max_shard_size is not None and (format != "huggingface" or type(max_shard_size) is not int or max_shard_size < 1):
+    if max_shard_size is not None and (
+        format != "huggingface" or type(max_shard_size) is not int or max_shard_size < 1
+    ):
         raise InputError(
             "`max_shard_size` must be a whole number of bytes, and is for format='huggingface' only. "
             f"Received: {max_shard_size!r}, format={format!r}"
@@ -273,7 +275,7 @@ def _opened(folder, format, tensors):
 
 
 def _config_path(folder):
-    for name in ("config.json", "bert_config.json"):
+    for name in ("config.json", "bert_config.json", "mega.json"):  # the last is GPT2-ML's
         if (folder / name).is_file():
             return folder / name
     others = sorted(p for p in folder.glob("*config*.json") if p.name != "tokenizer_config.json")

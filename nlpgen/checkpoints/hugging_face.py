@@ -5,6 +5,8 @@ scopes of its `checkpoint_names` to PyTorch's::
 
     "gpt/transformer/layer_{i}/attention/self/query": Conv1D("transformer.h.{i}.attn.c_attn", 0, 3)
 
+A scope that ends in `/` stands for all under it: `"bert/": "nezha."` changes the prefix, and the rule does the rest.
+
 `HuggingFaceTensors` answers for TensorFlow names out of a file with PyTorch names; `to_hugging_face` is the way back.
 """
 
@@ -41,7 +43,9 @@ TIED = {
     "embed_tokens.weight": ("shared.weight",),
 }
 # What ports keep as tensors though it is computed: indices, masks, frequencies, sinusoids.
-BUFFERS = re.compile(r"(position_ids|token_type_ids|attn\.(masked_)?bias|inv_freq|embed_positions\.weight)$")
+BUFFERS = re.compile(
+    r"(position_ids|token_type_ids|attn\.(masked_)?bias|inv_freq|embed_positions\.weight|positions_encoding)$"
+)
 
 
 @dataclass(frozen=True)
@@ -136,10 +140,13 @@ class Names:
 
     Args:
         table: from TensorFlow scopes to PyTorch scopes, a `Conv1D` or a whole name; `{i}` stands for a number in both.
+            A scope that ends in `/` stands for all under it.
     """
 
     def __init__(self, table=None):
-        self._rules = [(_pattern(scope), entry) for scope, entry in (table or {}).items()]
+        table = table or {}
+        self._rules = [(_pattern(scope), entry) for scope, entry in table.items() if not scope.endswith("/")]
+        self._prefixes = {scope: entry for scope, entry in table.items() if scope.endswith("/")}
 
     def source(self, name):
         """The `Source` of a TensorFlow name."""
@@ -152,7 +159,9 @@ class Names:
                 spelled = f"{scope}.{LEAVES.get(leaf, leaf)}" if leaf else scope
                 transposed = leaf == "kernel" and conv is not entry
                 return Source(spelled, transposed, conv.index, conv.count)
-        return Source(torch_name(name), transposed=name.endswith("/kernel"))
+        scope = next((scope for scope in self._prefixes if name.startswith(scope)), "")
+        spelled = self._prefixes.get(scope, "") + torch_name(name.removeprefix(scope))
+        return Source(spelled, transposed=name.endswith("/kernel"))
 
 
 def to_hugging_face(tensors, table=None):
@@ -197,5 +206,5 @@ def tf_name(name):
 
 
 def _pattern(scope):
-    scope = re.escape(scope.format(i="\0")).replace("\0", r"(?P<i>\d+)") if "{i" in scope else re.escape(scope)
+    scope = re.escape(re.sub(r"\{i(:\w+)?\}", "\0", scope)).replace("\0", r"(?P<i>\d+)")
     return re.compile(scope + r"(?:/(?P<leaf>kernel|bias|gamma|beta))?")

@@ -4,7 +4,7 @@ from nlpgen.layers.block import PreNormBlock, TransformerBlock
 from nlpgen.layers.embeddings import InputEmbeddings
 from nlpgen.layers.masks import causal_mask, padding_mask, prefix_mask
 from nlpgen.layers.norms import LayerNorm, RMSNorm, make_norm
-from nlpgen.layers.positions import PositionEmbedding, RotaryEmbedding
+from nlpgen.layers.positions import PositionEmbedding, RelativeSinusoids, RotaryEmbedding
 
 __all__ = [
     "ACTIVATIONS",
@@ -14,6 +14,7 @@ __all__ = [
     "PositionEmbedding",
     "PreNormBlock",
     "RMSNorm",
+    "RelativeSinusoids",
     "RotaryEmbedding",
     "TransformerBlock",
     "causal_mask",

@@ -133,7 +133,7 @@ class TransformerBlock(keras.layers.Layer):
         if positions is not None:
             x, seen = (ops.take_along_axis(t, positions[:, :, None], axis=1) for t in (x, seen))
             attention_mask, bias = (_queries_at(t, positions) for t in (attention_mask, bias))
-            relative = None if relative is None else ops.take(relative, positions, axis=0)
+            relative = _pairs_at(relative, positions)
             position_ids = positions if position_ids is None else _ids_at(position_ids, positions)
         attended, scores = self.attention.attend(seen, keys_values, attention_mask, bias, relative, position_ids)
         return x, attended, scores, keys_values
@@ -170,6 +170,15 @@ def _queries_at(x, positions):
     if x.shape[0] == 1:
         x = ops.broadcast_to(x, (ops.shape(positions)[0], *ops.shape(x)[1:]))
     return ops.take_along_axis(x, positions[:, None, :, None], axis=2)
+
+
+def _pairs_at(relative, positions):
+    """Rows `(batch, n, keys, size)` of the queries at `positions`."""
+    if relative is None:
+        return None
+    if len(relative.shape) == 3:
+        return ops.take(relative, positions, axis=0)
+    return ops.take_along_axis(relative, positions[:, :, None, None], axis=1)
 
 
 def _ids_at(position_ids, positions):

@@ -1,4 +1,4 @@
-"""Positions: learned, hierarchical, rotary."""
+"""Positions: learned, hierarchical, relative, rotary."""
 
 import keras
 import numpy as np
@@ -42,6 +42,39 @@ class PositionEmbedding(keras.layers.Embedding):
             "hierarchical": self.hierarchical,
             **config,
         }
+
+
+@keras.saving.register_keras_serializable("nlpgen")
+class RelativeSinusoids(keras.layers.Layer):
+    """A fixed vector for each distance between two positions (NEZHA; Wei et al., 2019, https://arxiv.org/abs/1909.00204).
+
+    With `p` the distance from query to key, cut to ±`furthest`, plus `furthest`, feature `2i` is
+    `sin(p / 10000^(2i / size))` and feature `2i + 1` the cosine of the same.
+
+    Args:
+        size: width of a vector, even.
+        furthest: the largest distance that is told from others.
+
+    Call arguments:
+        positions: `(length,)` or `(batch, length)`.
+
+    Returns:
+        `(length, length, size)` or `(batch, length, length, size)`, queries before keys.
+    """
+
+    def __init__(self, size, furthest=64, **kwargs):
+        super().__init__(**kwargs)
+        self.size = size
+        self.furthest = furthest
+        angles = np.arange(2 * furthest + 1)[:, None] * 10000.0 ** -(np.arange(0, size, 2) / size)
+        self.table = np.stack([np.sin(angles), np.cos(angles)], axis=-1).reshape(-1, size).astype("float32")
+
+    def call(self, positions):
+        distances = positions[..., None, :] - positions[..., :, None]
+        return ops.take(self.table, ops.clip(distances, -self.furthest, self.furthest) + self.furthest, axis=0)
+
+    def get_config(self):
+        return super().get_config() | {"size": self.size, "furthest": self.furthest}
 
 
 @keras.saving.register_keras_serializable("nlpgen")

@@ -3,36 +3,54 @@ from nlpgen.models.bert import Bert, BertConfig
 from nlpgen.models.causal_lm import CausalLM
 from nlpgen.models.config import Config
 from nlpgen.models.decoder import Decoder
+from nlpgen.models.encoder import Encoder, EncoderConfig
+from nlpgen.models.gpt import GPT, GPTConfig
 from nlpgen.models.gpt2 import GPT2, GPT2Config
+from nlpgen.models.gpt2_ml import GPT2ML, GPT2MLConfig
 from nlpgen.models.llama import Llama, LlamaConfig
 from nlpgen.models.masked_lm import FilledMask, MaskedLM
 from nlpgen.models.next_sentence import NextSentence, PooledEncoder
+from nlpgen.models.nezha import Nezha, NezhaConfig
 from nlpgen.models.pretrained import Backbone, PretrainedModel
 from nlpgen.models.qwen2 import Qwen2, Qwen2Config
 from nlpgen.models.qwen3 import Qwen3, Qwen3Config
+from nlpgen.models.roformer import RoFormer, RoFormerConfig
+from nlpgen.models.roformer_v2 import RoFormerV2, RoFormerV2Config
 from nlpgen.models.rotary_decoder import RotaryDecoder
 
 __all__ = [
     "ARCHITECTURES",
+    "GPT",
     "GPT2",
+    "GPT2ML",
     "Backbone",
     "Bert",
     "BertConfig",
     "CausalLM",
     "Config",
     "Decoder",
+    "Encoder",
+    "EncoderConfig",
     "FilledMask",
     "GPT2Config",
+    "GPT2MLConfig",
+    "GPTConfig",
     "Llama",
     "LlamaConfig",
     "MaskedLM",
     "NextSentence",
+    "Nezha",
+    "NezhaConfig",
     "PooledEncoder",
     "PretrainedModel",
     "Qwen2",
     "Qwen2Config",
     "Qwen3",
     "Qwen3Config",
+    "RoFormer",
+    "RoFormerConfig",
+    "RoFormerV2",
+    "RoFormerV2Config",
     "RotaryDecoder",
     "architecture_of",
 ]

@@ -21,7 +21,7 @@ from nlpgen.models.export import FORMATS, export_onnx, export_saved_model, signa
 from nlpgen.text import Vocab, WordPieceTokenizer
 from nlpgen.version import __version__
 
-LAYER_NUMBER = re.compile(r"layers?[._](\d+)")
+LAYER_NUMBER = re.compile(r"\b(?:layers?|blocks?|h)[._]?(\d+)")
 
 
 class PretrainedModel(keras.Model):
@@ -48,6 +48,7 @@ class PretrainedModel(keras.Model):
         cls,
         name_or_folder,
         *,
+        model_type=None,
         dtype=None,
         keep_tokens=None,
         compound_tokens=None,
@@ -59,6 +60,7 @@ class PretrainedModel(keras.Model):
         Args:
             name_or_folder: an embedded model (`nlpgen.embedded_models()`), or a folder: a Google TensorFlow release, a
                 Hugging Face folder, or what `save_pretrained` wrote.
+            model_type: the architecture, a key of `nlpgen.ARCHITECTURES`, where neither config nor tensors tell it.
             dtype: type of weights and computation, e.g. `"bfloat16"`, or a Keras policy; `"auto"` for the type of the
                 file, if all of it is float16 or bfloat16; Keras' default otherwise.
             keep_tokens: ids of the vocabulary to keep, in this order; ids are then counted anew.
@@ -73,6 +75,8 @@ class PretrainedModel(keras.Model):
             NonFiniteWeights: with the file, what was expected against what was found, and what to do.
         """
         folder = open_folder(name_or_folder)
+        if model_type is not None:
+            folder = dataclasses.replace(folder, config=folder.config | {"model_type": model_type})
         model, folder = prepare(cls, folder, dtype, keep_tokens, compound_tokens, config_changes)
         used = load_weights(model, folder.tensors, check_finite, where=folder.path)
         report_unread(model, folder, used)
@@ -160,6 +164,8 @@ class Backbone(PretrainedModel):
         heads: tables of names of the heads that its checkpoints may have.
         has, lacks: tensors that such a checkpoint has and those it never has, to know one whose config says nothing.
         tensorflow_form: whether there are TensorFlow checkpoints of it.
+        other_types: other names that such a checkpoint's config may have; its tensors then decide.
+        config_marks: fields of the config that tell it from architectures with the same tensors.
     """
 
     config_class = None
@@ -171,6 +177,8 @@ class Backbone(PretrainedModel):
     has = ()
     lacks = ()
     tensorflow_form = True
+    other_types = ()
+    config_marks = ()
 
     def __init__(self, config, **kwargs):
         super().__init__(**kwargs)
@@ -178,13 +186,30 @@ class Backbone(PretrainedModel):
 
     @classmethod
     def architecture(cls, folder):
-        found = folder.config.get("model_type", cls.model_type)
-        if found != cls.model_type:
-            raise ConfigError(
-                f"{folder.config_path} says model_type {found!r}, but {cls.__name__} reads {cls.model_type!r}. "
-                "Use the class of that architecture."
-            )
-        return cls
+        likely = likely_architectures(_architectures(Backbone), folder)
+        called = folder.config.get("model_type") is None or cls.is_called(folder)
+        if called and (
+            cls in likely or cls.is_shown_by(folder) or not any(each.is_shown_by(folder) for each in likely)
+        ):
+            return cls
+        what = f"{folder.config_path} says model_type {folder.config.get('model_type')!r}"
+        if called:
+            what = f"The tensors of {folder.path} are not those of it"
+        names = " or ".join(each.__name__ for each in likely if each is not cls)
+        raise ConfigError(
+            f"{cls.__name__} reads model_type {cls.model_type!r}. {what}. Use {names or 'the class of that architecture'}."
+        )
+
+    @classmethod
+    def is_called(cls, folder):
+        """Whether the `model_type` of an open folder means this architecture."""
+        said = folder.config.get("model_type")
+        return said == cls.model_type or (said in cls.other_types and (cls.is_marked(folder) or not cls.config_marks))
+
+    @classmethod
+    def is_marked(cls, folder):
+        """Whether the config of an open folder has a field that tells this architecture from others."""
+        return any(mark in folder.config for mark in cls.config_marks)
 
     @classmethod
     def is_shown_by(cls, folder):
@@ -239,6 +264,27 @@ class Backbone(PretrainedModel):
 def backbone_of(model):
     """The `Backbone` that a model stands on, or is."""
     return model if isinstance(model, Backbone) else model.backbone
+
+
+def likely_architectures(classes, folder, head=None):
+    """Which of some architectures an open folder may hold: one, or several that cannot be told apart.
+
+    Those that its config means and its tensors show; if there is none, those that its tensors show, or else those that
+    its config means. Of several the ones that fields of the config mark, that have the head, and that the config names
+    exactly.
+    """
+    said = folder.config.get("model_type")
+    called = [cls for cls in classes if said is None or cls.is_called(folder)]
+    shown = [cls for cls in classes if cls.is_shown_by(folder)]
+    likely = [cls for cls in called if cls in shown] or shown or (called if said is not None else [])
+    for better in (
+        lambda cls: cls.is_marked(folder),
+        lambda cls: head in cls.heads,
+        lambda cls: cls.model_type == said,
+        lambda cls: not cls.other_types or cls.config_marks,
+    ):
+        likely = [cls for cls in likely if better(cls)] or likely
+    return likely
 
 
 def prepare(cls, folder, dtype=None, keep_tokens=None, compound_tokens=None, config_changes=None):
@@ -331,7 +377,7 @@ def save_models(folder, models, format="nlpgen", dtype=None, max_shard_size=None
     config = {
         "model_type": backbone.model_type,
         "architectures": [kind.format(type(backbone).__name__)],
-        **{name: value for name, value in fields.items() if value is not None},
+        **{name: value for name, value in fields.items() if value is not None or name == "pad_token_id"},
     }
     settings = None
     if tokenizer is not None:
@@ -349,6 +395,12 @@ def save_models(folder, models, format="nlpgen", dtype=None, max_shard_size=None
         backbone.hugging_face_names,
         max_shard_size,
     )
+
+
+def _architectures(base):
+    """The classes below a base that are architectures."""
+    found = [base] if base.model_type else []
+    return found + [cls for sub in base.__subclasses__() for cls in _architectures(sub)]
 
 
 def _check_layers(folder, backbone_class, config, changes):

@@ -81,9 +81,7 @@ class RotaryDecoderConfig(Config):
         found = self._must_be_positive(
             "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", *given
         )
-        found += self._must_be_above_zero(
-            "max_position_embeddings", "initializer_range", "rms_norm_eps", "rope_theta"
-        )
+        found += self._must_be_above_zero("max_position_embeddings", "initializer_range", "rms_norm_eps", "rope_theta")
         found += self._must_be_rate("attention_dropout") + self._must_be_activation("hidden_act")
         found += _rope_problems(self.rope_scaling)
         if self.head_dim is None:
