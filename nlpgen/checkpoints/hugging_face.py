@@ -27,12 +27,15 @@ LEAVES = {
 OTHER_SPELLINGS = {
     "LayerNorm.weight": "LayerNorm.gamma",
     "LayerNorm.bias": "LayerNorm.beta",
-    "cls.predictions.bias": "cls.predictions.decoder.bias",
+    "predictions.bias": "predictions.decoder.bias",
+    "lm_head.bias": "lm_head.decoder.bias",
 }
 # A tensor that may be a copy of another, by the end of the other's name.
 TIED = {
     "predictions.decoder.weight": ("embeddings.word_embeddings.weight",),
     "predictions.decoder.bias": ("predictions.bias",),
+    "lm_head.decoder.weight": ("embeddings.word_embeddings.weight",),
+    "lm_head.decoder.bias": ("lm_head.bias",),
     "lm_head.weight": (
         "embeddings.word_embeddings.weight",
         "embed_tokens.weight",

@@ -1,9 +1,12 @@
+from nlpgen.models.albert import Albert, AlbertConfig
 from nlpgen.models.architectures import ARCHITECTURES, architecture_of
 from nlpgen.models.bert import Bert, BertConfig
 from nlpgen.models.causal_lm import CausalLM
 from nlpgen.models.config import Config
 from nlpgen.models.decoder import Decoder
+from nlpgen.models.electra import Electra, ElectraConfig, ElectraGenerator
 from nlpgen.models.encoder import Encoder, EncoderConfig
+from nlpgen.models.ernie import Ernie, ErnieConfig
 from nlpgen.models.gpt import GPT, GPTConfig
 from nlpgen.models.gpt2 import GPT2, GPT2Config
 from nlpgen.models.gpt2_ml import GPT2ML, GPT2MLConfig
@@ -14,6 +17,8 @@ from nlpgen.models.nezha import Nezha, NezhaConfig
 from nlpgen.models.pretrained import Backbone, PretrainedModel
 from nlpgen.models.qwen2 import Qwen2, Qwen2Config
 from nlpgen.models.qwen3 import Qwen3, Qwen3Config
+from nlpgen.models.replaced_tokens import ReplacedTokenDetector
+from nlpgen.models.roberta import Roberta, RobertaConfig
 from nlpgen.models.roformer import RoFormer, RoFormerConfig
 from nlpgen.models.roformer_v2 import RoFormerV2, RoFormerV2Config
 from nlpgen.models.rotary_decoder import RotaryDecoder
@@ -23,14 +28,21 @@ __all__ = [
     "GPT",
     "GPT2",
     "GPT2ML",
+    "Albert",
+    "AlbertConfig",
     "Backbone",
     "Bert",
     "BertConfig",
     "CausalLM",
     "Config",
     "Decoder",
+    "Electra",
+    "ElectraConfig",
+    "ElectraGenerator",
     "Encoder",
     "EncoderConfig",
+    "Ernie",
+    "ErnieConfig",
     "FilledMask",
     "GPT2Config",
     "GPT2MLConfig",
@@ -47,10 +59,13 @@ __all__ = [
     "Qwen2Config",
     "Qwen3",
     "Qwen3Config",
+    "ReplacedTokenDetector",
     "RoFormer",
     "RoFormerConfig",
     "RoFormerV2",
     "RoFormerV2Config",
+    "Roberta",
+    "RobertaConfig",
     "RotaryDecoder",
     "architecture_of",
 ]

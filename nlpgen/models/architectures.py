@@ -1,7 +1,10 @@
 """The one table of architectures, and which of them a folder holds."""
 
 from nlpgen.errors import ConfigError
+from nlpgen.models.albert import Albert
 from nlpgen.models.bert import Bert
+from nlpgen.models.electra import Electra, ElectraGenerator
+from nlpgen.models.ernie import Ernie
 from nlpgen.models.gpt import GPT
 from nlpgen.models.gpt2 import GPT2
 from nlpgen.models.gpt2_ml import GPT2ML
@@ -10,6 +13,7 @@ from nlpgen.models.nezha import Nezha
 from nlpgen.models.pretrained import likely_architectures
 from nlpgen.models.qwen2 import Qwen2
 from nlpgen.models.qwen3 import Qwen3
+from nlpgen.models.roberta import Roberta
 from nlpgen.models.roformer import RoFormer
 from nlpgen.models.roformer_v2 import RoFormerV2
 
@@ -17,7 +21,11 @@ from nlpgen.models.roformer_v2 import RoFormerV2
 ARCHITECTURES = {
     cls.model_type: cls
     for cls in (
+        Albert,
         Bert,
+        Electra,
+        ElectraGenerator,
+        Ernie,
         GPT,
         GPT2,
         GPT2ML,
@@ -25,6 +33,7 @@ ARCHITECTURES = {
         Nezha,
         Qwen2,
         Qwen3,
+        Roberta,
         RoFormer,
         RoFormerV2,
     )

@@ -40,6 +40,7 @@ class Bert(Encoder):
         "embeddings.segment": "bert/embeddings/token_type_embeddings",
         "embeddings.position": "bert/embeddings/position_embeddings",
         "embeddings.norm": "bert/embeddings/LayerNorm",
+        "embedding_projection": "bert/encoder/embedding_hidden_mapping_in",
         "blocks.{i}.attention.query": "bert/encoder/layer_{i}/attention/self/query",
         "blocks.{i}.attention.key": "bert/encoder/layer_{i}/attention/self/key",
         "blocks.{i}.attention.value": "bert/encoder/layer_{i}/attention/self/value",
@@ -50,6 +51,7 @@ class Bert(Encoder):
         "blocks.{i}.ffn_norm": "bert/encoder/layer_{i}/output/LayerNorm",
     }
     has = ("bert/encoder/layer_0/attention/self/query/kernel", "bert/embeddings/position_embeddings")
+    lacks = ("bert/embeddings/task_type_embeddings",)
     vocabulary_names = ("bert/embeddings/word_embeddings", "cls/predictions/output_bias")
     heads = {
         "masked_lm": {
@@ -68,6 +70,18 @@ class Bert(Encoder):
         super().__init__(config, **kwargs)
         alpha = config.hierarchical_position
         self.embeddings = self.new_embeddings(
-            config.max_position_embeddings, hierarchical=0.4 if alpha is True else alpha or None
+            config.max_position_embeddings,
+            hierarchical=0.4 if alpha is True else alpha or None,
+            **self.embedding_options,
         )
-        self.blocks = self.new_blocks()
+        self.blocks = self.new_blocks(self.num_blocks)
+
+    @property
+    def embedding_options(self):
+        """Further options of `InputEmbeddings`, for what is built on BERT."""
+        return {}
+
+    @property
+    def num_blocks(self):
+        """How many blocks have weights of their own."""
+        return self.config.num_hidden_layers

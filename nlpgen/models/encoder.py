@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 
+import keras
 from keras import ops
 
 from nlpgen.layers import InputEmbeddings, TransformerBlock, causal_mask, padding_mask, prefix_mask
 from nlpgen.models.config import Config
 from nlpgen.models.pretrained import Backbone
-
-APPLICATIONS = ("encoder", "lm", "unilm")
 
 
 @dataclass(frozen=True)
@@ -17,6 +16,8 @@ class EncoderConfig(Config):
 
     Args:
         type_vocab_size: rows of the segment table; 0 for none.
+        embedding_size: width of the token, segment and position tables (ALBERT's factorization); `hidden_size` by
+            default.
         application: `"encoder"` (every token sees all), `"lm"` (only what stands before it), `"unilm"` (segment 0 sees
             itself, segment 1 is causal).
         shared_segment_embeddings: whether segment ids are rows of the token table; there is then no segment table.
@@ -25,6 +26,7 @@ class EncoderConfig(Config):
     """
 
     only = {"is_decoder": False, "add_cross_attention": False}
+    applications = ("encoder", "lm", "unilm")
     vocab_size: int
     hidden_size: int
     num_hidden_layers: int
@@ -38,6 +40,7 @@ class EncoderConfig(Config):
     initializer_range: float = 0.02
     layer_norm_eps: float = 1e-12
     pad_token_id: int = 0
+    embedding_size: int | None = None
     application: str = "encoder"
     shared_segment_embeddings: bool = False
     residual_attention_scores: bool = False
@@ -55,7 +58,11 @@ class EncoderConfig(Config):
         found = found or self._must_divide("num_attention_heads", "hidden_size")
         found += self._must_be_above_zero("layer_norm_eps", "initializer_range")
         found += self._must_be_positive(
-            *(name for name in ("condition_size", "condition_hidden_size") if getattr(self, name) is not None)
+            *(
+                name
+                for name in ("embedding_size", "condition_size", "condition_hidden_size")
+                if getattr(self, name) is not None
+            )
         )
         if not 0 <= self.pad_token_id < self.vocab_size:
             found.append(f"`pad_token_id` must be an id of the vocabulary. Received: {self.pad_token_id}")
@@ -63,8 +70,8 @@ class EncoderConfig(Config):
             found.append(f"`type_vocab_size` must be 0 or more. Received: {self.type_vocab_size}")
         if self.condition_hidden_size is not None and self.condition_size is None:
             found.append("`condition_hidden_size` needs `condition_size`")
-        if self.application not in APPLICATIONS:
-            found.append(f"`application` must be one of {', '.join(APPLICATIONS)}. Received: {self.application!r}")
+        if self.application not in self.applications:
+            found.append(f"`application` must be one of {', '.join(self.applications)}. Received: {self.application!r}")
         return found
 
     def _must_have_even_heads(self):
@@ -85,6 +92,27 @@ class Encoder(Backbone):
     Returns:
         Hidden states `(batch, length, hidden_size)`, or `(batch, n, hidden_size)`.
     """
+
+    def __init__(self, config, **kwargs):
+        super().__init__(config, **kwargs)
+        self.embedding_projection = None
+        if self.has_projection:
+            self.embedding_projection = keras.layers.Dense(
+                config.hidden_size,
+                kernel_initializer=keras.initializers.TruncatedNormal(stddev=config.initializer_range),
+                name="embedding_projection",
+                dtype=self.dtype_policy,
+            )
+
+    @property
+    def has_projection(self):
+        """Whether there is a dense layer from the embeddings' width to `hidden_size`."""
+        return self.config.embedding_size not in (None, self.config.hidden_size)
+
+    @property
+    def layer_blocks(self):
+        """The block of each layer."""
+        return self.blocks
 
     @property
     def norm_options(self):
@@ -109,7 +137,7 @@ class Encoder(Backbone):
             c.vocab_size,
             c.type_vocab_size,
             num_positions,
-            c.hidden_size,
+            c.embedding_size or c.hidden_size,
             dropout=c.hidden_dropout_prob,
             initializer_range=c.initializer_range,
             norm=self.norm_options,
@@ -119,8 +147,12 @@ class Encoder(Backbone):
             **options,
         )
 
-    def new_blocks(self, **options):
-        """The blocks that the config describes, with further options of `TransformerBlock`."""
+    def new_blocks(self, count=None, **options):
+        """The blocks that the config describes, with further options of `TransformerBlock`.
+
+        Args:
+            count: how many; one a layer by default.
+        """
         c = self.config
         return [
             TransformerBlock(
@@ -136,28 +168,34 @@ class Encoder(Backbone):
                 name=f"block_{i}",
                 **options,
             )
-            for i in range(c.num_hidden_layers)
+            for i in range(c.num_hidden_layers if count is None else count)
         ]
 
     def build(self, input_shape=None):
         self.embeddings.build((None, None))
+        if self.embedding_projection is not None:
+            self.embedding_projection.build((None, None, self.embeddings.token.output_dim))
         for block in self.blocks:
             block.build((None, None, self.config.hidden_size))
 
     def embed(self, inputs):
-        return self.embeddings(
-            inputs["token_ids"], inputs.get("segment_ids"), inputs.get("position_ids"), inputs.get("condition")
-        )
+        x = self.embeddings(*self.embedding_inputs(inputs))
+        return x if self.embedding_projection is None else self.embedding_projection(x)
+
+    def embedding_inputs(self, inputs):
+        """The arguments of `InputEmbeddings`."""
+        return inputs["token_ids"], *(inputs.get(name) for name in ("segment_ids", "position_ids", "condition"))
 
     def encode(self, x, inputs):
         mask, relative, scores = self.attention_mask(inputs), self.relative_positions(inputs), None
-        for i, block in enumerate(self.blocks):
+        blocks = self.layer_blocks
+        for i, block in enumerate(blocks):
             x, scores, _ = block(
                 x,
                 attention_mask=mask,
                 bias=scores if self.config.residual_attention_scores else None,
                 relative=relative,
-                positions=inputs.get("positions") if i == len(self.blocks) - 1 else None,
+                positions=inputs.get("positions") if i == len(blocks) - 1 else None,
                 condition=inputs.get("condition"),
                 position_ids=inputs.get("position_ids"),
             )

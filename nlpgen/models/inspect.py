@@ -10,9 +10,16 @@ from nlpgen.models.causal_lm import CausalLM
 from nlpgen.models.masked_lm import MaskedLM
 from nlpgen.models.next_sentence import NextSentence, PooledEncoder
 from nlpgen.models.pretrained import prepare, report_unread, save_models
+from nlpgen.models.replaced_tokens import ReplacedTokenDetector
 
 # The models that a released checkpoint may hold, over one backbone.
-HEADS = {"causal_lm": CausalLM, "masked_lm": MaskedLM, "pooler": PooledEncoder, "next_sentence": NextSentence}
+HEADS = {
+    "causal_lm": CausalLM,
+    "masked_lm": MaskedLM,
+    "pooler": PooledEncoder,
+    "next_sentence": NextSentence,
+    "replaced_tokens": ReplacedTokenDetector,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +79,7 @@ def describe(name_or_folder):
     except NlpgenError as error:
         architecture = f"unknown: {error}"
     else:
-        folder = folder.named_by(backbone_class.hugging_face_names)
+        folder = backbone_class.opened(folder)
         tensors = folder.tensors
         backbone = backbone_class(backbone_class.config_of(folder))
         names = _weights_by_tensor(backbone)

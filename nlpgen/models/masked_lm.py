@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import dataclass
+from functools import partial
 
 import keras
 import numpy as np
@@ -86,7 +87,7 @@ class MaskedLM(PretrainedModel):
         Logits `(batch, length, vocab_size)`, or `(batch, n, vocab_size)`.
     """
 
-    architecture = staticmethod(architecture_of)
+    architecture = staticmethod(partial(architecture_of, head="masked_lm"))
     hugging_face_class = "{}ForMaskedLM"
 
     def __init__(self, backbone, **kwargs):

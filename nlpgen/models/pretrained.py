@@ -159,6 +159,9 @@ class Backbone(PretrainedModel):
     Attributes:
         config_class: its `Config`.
         model_type: its name in `config.json`.
+        hugging_face_as: the architecture that Hugging Face's config calls it by, where that is not itself.
+        numbered_by: the field of the config that counts the numbered rows of `checkpoint_names`.
+        next_sentence_class: Hugging Face's class with the next-sentence head, with a place for the architecture's name.
         hugging_face_names: PyTorch's scopes by ours where they do not follow the rule, see `nlpgen.checkpoints`.
         vocabulary_names: tensors whose first axis is the vocabulary; the token embedding first.
         heads: tables of names of the heads that its checkpoints may have.
@@ -166,10 +169,14 @@ class Backbone(PretrainedModel):
         tensorflow_form: whether there are TensorFlow checkpoints of it.
         other_types: other names that such a checkpoint's config may have; its tensors then decide.
         config_marks: fields of the config that tell it from architectures with the same tensors.
+        others: how the names of another model's tensors begin that its checkpoints may hold besides.
     """
 
     config_class = None
     model_type = None
+    hugging_face_as = None
+    numbered_by = "num_hidden_layers"
+    next_sentence_class = "{}ForNextSentencePrediction"
     checkpoint_names = {}
     hugging_face_names = {}
     vocabulary_names = ()
@@ -179,6 +186,7 @@ class Backbone(PretrainedModel):
     tensorflow_form = True
     other_types = ()
     config_marks = ()
+    others = ()
 
     def __init__(self, config, **kwargs):
         super().__init__(**kwargs)
@@ -197,7 +205,8 @@ class Backbone(PretrainedModel):
             what = f"The tensors of {folder.path} are not those of it"
         names = " or ".join(each.__name__ for each in likely if each is not cls)
         raise ConfigError(
-            f"{cls.__name__} reads model_type {cls.model_type!r}. {what}. Use {names or 'the class of that architecture'}."
+            f"{cls.__name__} reads model_type {cls.model_type!r}. {what}. "
+            f"Use {names or 'the class of that architecture'}."
         )
 
     @classmethod
@@ -212,9 +221,18 @@ class Backbone(PretrainedModel):
         return any(mark in folder.config for mark in cls.config_marks)
 
     @classmethod
+    def opened(cls, folder, changes=None):
+        """An open folder with its tensors under the names of this architecture.
+
+        Args:
+            changes: the fields of the config that will be changed.
+        """
+        return folder.named_by(cls.hugging_face_names)
+
+    @classmethod
     def is_shown_by(cls, folder):
         """Whether the tensors of an open folder are those of this architecture."""
-        tensors = folder.tensors.named_by(cls.hugging_face_names)
+        tensors = cls.opened(folder).tensors
         return all(name in tensors for name in cls.has) and not any(name in tensors for name in cls.lacks)
 
     @classmethod
@@ -271,7 +289,7 @@ def likely_architectures(classes, folder, head=None):
 
     Those that its config means and its tensors show; if there is none, those that its tensors show, or else those that
     its config means. Of several the ones that fields of the config mark, that have the head, and that the config names
-    exactly.
+    exactly; of a model and a special case of it, the model.
     """
     said = folder.config.get("model_type")
     called = [cls for cls in classes if said is None or cls.is_called(folder)]
@@ -281,10 +299,9 @@ def likely_architectures(classes, folder, head=None):
         lambda cls: cls.is_marked(folder),
         lambda cls: head in cls.heads,
         lambda cls: cls.model_type == said,
-        lambda cls: not cls.other_types or cls.config_marks,
     ):
         likely = [cls for cls in likely if better(cls)] or likely
-    return likely
+    return [cls for cls in likely if not any(issubclass(cls, other) for other in likely if other is not cls)]
 
 
 def prepare(cls, folder, dtype=None, keep_tokens=None, compound_tokens=None, config_changes=None):
@@ -299,9 +316,9 @@ def prepare(cls, folder, dtype=None, keep_tokens=None, compound_tokens=None, con
         The built model, and the folder with the tensors to load into it.
     """
     backbone_class = cls.architecture(folder)
-    folder = folder.named_by(backbone_class.hugging_face_names)
-    config = backbone_class.config_of(folder)
     config_changes = config_changes or {}
+    folder = backbone_class.opened(folder, config_changes)
+    config = backbone_class.config_of(folder)
     _check_layers(folder, backbone_class, config, config_changes)
     cls.check_checkpoint(folder, backbone_class)
     vocab = Vocab.read(folder.vocab_path) if folder.vocab_path else None
@@ -330,21 +347,21 @@ def prepare(cls, folder, dtype=None, keep_tokens=None, compound_tokens=None, con
 def report_unread(model, folder, used, other_heads=False):
     """Warn of the tensors of a folder that the model did not read.
 
-    An optimizer's are no news, nor are layers beyond those asked for, nor those of other heads that the architecture
-    knows, unless `other_heads`.
+    An optimizer's are no news, nor are layers beyond those asked for, nor those of other heads and models that the
+    architecture knows, unless `other_heads`.
     """
     backbone, tensors = backbone_of(model), folder.tensors
-    scopes = (
-        []
-        if other_heads
-        else [getattr(entry, "scope", entry) for table in backbone.heads.values() for entry in table.values()]
-    )
+    scopes, others = [], ()
+    if not other_heads:
+        scopes = [getattr(entry, "scope", entry) for table in backbone.heads.values() for entry in table.values()]
+        others = backbone.others
     of_heads = {tensors.original(scope + leaf) for scope in scopes for leaf in SUFFIXES}
     layers = backbone.config.num_hidden_layers
     unread = [
         name
         for name in tensors.unread(used)
-        if name not in of_heads and all(int(n) < layers for n in LAYER_NUMBER.findall(name))
+        if not (name in of_heads or name.startswith(others))
+        and all(int(n) < layers for n in LAYER_NUMBER.findall(name))
     ]
     if unread:
         warnings.warn(
@@ -373,10 +390,12 @@ def save_models(folder, models, format="nlpgen", dtype=None, max_shard_size=None
         tensors = {name: _cast(name, tensor, dtype) for name, tensor in tensors.items()}
     kinds = {each.hugging_face_class for each in models}
     kind = "{}ForPreTraining" if len(kinds) > 2 else model.hugging_face_class
-    fields = backbone.config.to_hugging_face() if format == "huggingface" else backbone.config.to_dict()
+    architecture, fields = type(backbone), backbone.config.to_dict()
+    if format == "huggingface":
+        architecture, fields = backbone.hugging_face_as or architecture, backbone.config.to_hugging_face()
     config = {
-        "model_type": backbone.model_type,
-        "architectures": [kind.format(type(backbone).__name__)],
+        "model_type": architecture.model_type,
+        "architectures": [kind.format(architecture.__name__)],
         **{name: value for name, value in fields.items() if value is not None or name == "pad_token_id"},
     }
     settings = None
@@ -406,11 +425,13 @@ def _architectures(base):
 def _check_layers(folder, backbone_class, config, changes):
     """The config has as many layers as the weights, unless the user asks for the first ones only."""
     held = _held_layers(folder.tensors, backbone_class.checkpoint_names)
-    wanted = changes.get("num_hidden_layers", config.num_hidden_layers)
-    if held and (wanted > held or (wanted < held and "num_hidden_layers" not in changes)):
+    field = backbone_class.numbered_by
+    wanted = changes.get(field, getattr(config, field))
+    if held and (wanted > held or (wanted < held and field not in changes)):
+        what = field.removeprefix("num_hidden_")
         raise WeightsMismatch(
-            f"{folder.config_path} says {wanted} layers, but the weights hold {held}. Correct `num_hidden_layers` "
-            "there, or pass it to `from_pretrained` to load the first layers only."
+            f"{folder.config_path} says {wanted} {what}, but the weights hold {held}. Correct `{field}` "
+            f"there, or pass it to `from_pretrained` to load the first {what} only."
         )
 
 

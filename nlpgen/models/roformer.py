@@ -10,20 +10,12 @@ from nlpgen.models.encoder import Encoder, EncoderConfig
 
 @dataclass(frozen=True)
 class RoFormerConfig(EncoderConfig):
-    """The fields of RoFormer's config; see `EncoderConfig` for the options beside them.
-
-    Args:
-        embedding_size: must be `hidden_size`, as in all releases but small ones in ELECTRA's manner.
-    """
+    """The fields of RoFormer's config; see `EncoderConfig` for the options beside them."""
 
     only = EncoderConfig.only | {"rotary_value": False, "norm_type": "layer_norm", "use_bias": True}
-    embedding_size: int | None = None
 
     def problems(self):
-        found = super().problems() or self._must_have_even_heads()
-        if self.embedding_size not in (None, self.hidden_size):
-            found.append(f"`embedding_size` must be `hidden_size`, or absent. Received: {self.embedding_size}")
-        return found
+        return super().problems() or self._must_have_even_heads()
 
 
 @keras.saving.register_keras_serializable("nlpgen")
@@ -36,7 +28,10 @@ class RoFormer(Encoder):
     config_class = RoFormerConfig
     model_type = "roformer"
     checkpoint_names = {path: scope for path, scope in Bert.checkpoint_names.items() if path != "embeddings.position"}
-    hugging_face_names = {"bert/": "roformer."}
+    hugging_face_names = {
+        "bert/encoder/embedding_hidden_mapping_in": "roformer.embeddings_project",
+        "bert/": "roformer.",
+    }
     has = ("bert/encoder/layer_0/attention/self/query/bias",)
     lacks = ("bert/embeddings/position_embeddings",)
     vocabulary_names = Bert.vocabulary_names

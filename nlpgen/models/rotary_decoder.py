@@ -1,4 +1,4 @@
-"""What LLaMA and the decoders after it share: RMS norms, rotary positions, a gated feed-forward layer, few key heads."""
+"""What LLaMA and the decoders after it share: RMS norms, rotary positions, a gated feed-forward, few key heads."""
 
 from dataclasses import dataclass
 

@@ -161,7 +161,7 @@ def test_a_header_that_looks_like_a_pickle(hugging_face):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("config.json", {"model_type": ["bert"]}, "nlpgen reads: bert"),
+        ("config.json", {"model_type": ["bert"]}, "nlpgen reads: albert, bert"),
         ("config.json", {"position_embedding_type": "relative_key"}, "must be 'absolute'"),
         ("config.json", {"max_position_embeddings": 10**11}, "from 1 to 1,000,000"),
         ("config.json", {"layer_norm_eps": -1.0}, "above 0 and finite"),
@@ -302,7 +302,7 @@ def test_two_checkpoints_in_a_folder(tensorflow):
         ("[1]", "holds a list; expected an object"),
         ("[" * 100_000, "nested too deep"),
         ('{"model_type": "bert"}', r"`hidden_size` is missing"),
-        ('{"model_type": "brt"}', r"model_type 'brt'. nlpgen reads: bert"),
+        ('{"model_type": "brt"}', r"model_type 'brt'. nlpgen reads: albert, bert"),
     ],
     ids=["comma", "list", "deep", "fields", "type"],
 )
