@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nlpgen.checkpoints.names import Transposed
+
 # TensorFlow's leaves and PyTorch's.
 LEAVES = {
     "kernel": "weight",
@@ -26,6 +28,7 @@ OTHER_SPELLINGS = {
     "LayerNorm.weight": "LayerNorm.gamma",
     "LayerNorm.bias": "LayerNorm.beta",
     "cls.predictions.bias": "cls.predictions.decoder.bias",
+    "shared.weight": "encoder.embed_tokens.weight",
 }
 # A tensor that may be a copy of another, by the end of the other's name.
 TIED = {
@@ -38,7 +41,7 @@ TIED = {
         "tokens_embed.weight",
         "wte.weight",
     ),
-    "embed_tokens.weight": ("shared.weight",),
+    "embed_tokens.weight": ("shared.weight", "encoder.embed_tokens.weight"),
 }
 # What ports keep as tensors though it is computed: indices, masks, frequencies, sinusoids.
 BUFFERS = re.compile(r"(position_ids|token_type_ids|attn\.(masked_)?bias|inv_freq|embed_positions\.weight)$")
@@ -135,7 +138,8 @@ class Names:
     """TensorFlow names to where PyTorch's files have them: by a table, then by the rule.
 
     Args:
-        table: from TensorFlow scopes to PyTorch scopes, a `Conv1D` or a whole name; `{i}` stands for a number in both.
+        table: from TensorFlow scopes to PyTorch scopes, a `Conv1D` or a whole name, `Transposed` where PyTorch stores
+            a whole name so; `{i}` stands for a number in both, and may have a format as in `{i:03d}`.
     """
 
     def __init__(self, table=None):
@@ -147,10 +151,10 @@ class Names:
             match = pattern.fullmatch(name)
             if match:
                 leaf = match["leaf"]
-                conv = entry if isinstance(entry, Conv1D) else Conv1D(entry)
+                conv = entry if isinstance(entry, Conv1D) else Conv1D(getattr(entry, "scope", entry))
                 scope = conv.scope.format(i=int(match["i"]) if "i" in match.groupdict() else None)
                 spelled = f"{scope}.{LEAVES.get(leaf, leaf)}" if leaf else scope
-                transposed = leaf == "kernel" and conv is not entry
+                transposed = isinstance(entry, Transposed) or (leaf == "kernel" and conv is not entry)
                 return Source(spelled, transposed, conv.index, conv.count)
         return Source(torch_name(name), transposed=name.endswith("/kernel"))
 
@@ -197,5 +201,5 @@ def tf_name(name):
 
 
 def _pattern(scope):
-    scope = re.escape(scope.format(i="\0")).replace("\0", r"(?P<i>\d+)") if "{i" in scope else re.escape(scope)
+    scope = re.sub(r"\\\{i.*?\\\}", r"(?P<i>\\d+)", re.escape(scope))
     return re.compile(scope + r"(?:/(?P<leaf>kernel|bias|gamma|beta))?")

@@ -19,6 +19,7 @@ def gelu_tanh(x):
 ACTIVATIONS = {
     "gelu": gelu,
     "gelu_erf": gelu,
+    "gelu_python": gelu,
     "gelu_tanh": gelu_tanh,
     "gelu_new": gelu_tanh,
     "gelu_pytorch_tanh": gelu_tanh,

@@ -7,10 +7,14 @@ from nlpgen.models.gpt2 import GPT2, GPT2Config
 from nlpgen.models.masked_lm import FilledMask, MaskedLM
 from nlpgen.models.next_sentence import NextSentence, PooledEncoder
 from nlpgen.models.pretrained import Backbone, PretrainedModel
+from nlpgen.models.seq2seq_lm import Seq2SeqLM
+from nlpgen.models.t5 import MT5, T5, MT5Encoder, T5Config, T5Encoder
 
 __all__ = [
     "ARCHITECTURES",
     "GPT2",
+    "MT5",
+    "T5",
     "Backbone",
     "Bert",
     "BertConfig",
@@ -19,9 +23,13 @@ __all__ = [
     "Decoder",
     "FilledMask",
     "GPT2Config",
+    "MT5Encoder",
     "MaskedLM",
     "NextSentence",
     "PooledEncoder",
     "PretrainedModel",
+    "Seq2SeqLM",
+    "T5Config",
+    "T5Encoder",
     "architecture_of",
 ]

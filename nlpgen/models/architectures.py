@@ -3,9 +3,10 @@
 from nlpgen.errors import ConfigError
 from nlpgen.models.bert import Bert
 from nlpgen.models.gpt2 import GPT2
+from nlpgen.models.t5 import MT5, T5
 
 # By the `model_type` of Hugging Face's config, which is ours too.
-ARCHITECTURES = {"bert": Bert, "gpt2": GPT2}
+ARCHITECTURES = {"bert": Bert, "gpt2": GPT2, "t5": T5, "mt5": MT5}
 
 
 def architecture_of(folder):
@@ -16,10 +17,10 @@ def architecture_of(folder):
     """
     said = folder.config.get("model_type")
     if isinstance(said, str) and said in ARCHITECTURES:
-        return ARCHITECTURES[said]
+        return ARCHITECTURES[said].held_by(folder)
     shown = [name for name, cls in ARCHITECTURES.items() if cls.is_shown_by(folder)]
     if said is None and shown:
-        return ARCHITECTURES[shown[0]]
+        return ARCHITECTURES[shown[0]].held_by(folder)
     what = f"model_type {said!r}" if said is not None else "no `model_type`, and its weights have no known names"
     likely = f" Its tensors are named as those of {shown[0]!r}: say so there if that is what it is." if shown else ""
     raise ConfigError(

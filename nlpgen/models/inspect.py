@@ -10,9 +10,16 @@ from nlpgen.models.causal_lm import CausalLM
 from nlpgen.models.masked_lm import MaskedLM
 from nlpgen.models.next_sentence import NextSentence, PooledEncoder
 from nlpgen.models.pretrained import prepare, report_unread, save_models
+from nlpgen.models.seq2seq_lm import Seq2SeqLM
 
 # The models that a released checkpoint may hold, over one backbone.
-HEADS = {"causal_lm": CausalLM, "masked_lm": MaskedLM, "pooler": PooledEncoder, "next_sentence": NextSentence}
+HEADS = {
+    "causal_lm": CausalLM,
+    "masked_lm": MaskedLM,
+    "pooler": PooledEncoder,
+    "next_sentence": NextSentence,
+    "seq2seq_lm": Seq2SeqLM,
+}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Models that come from a folder and go into one, and the contract of the architectures."""
 
 import dataclasses
-import re
 import warnings
 
 import keras
@@ -19,8 +18,6 @@ from nlpgen.checkpoints import (
 from nlpgen.errors import CheckpointWarning, ConfigError, InputError, VocabularyError, WeightsMismatch
 from nlpgen.text import Vocab, WordPieceTokenizer
 from nlpgen.version import __version__
-
-LAYER_NUMBER = re.compile(r"layer[._](\d+)")
 
 
 class PretrainedModel(keras.Model):
@@ -127,9 +124,10 @@ class Backbone(PretrainedModel):
         config_class: its `Config`.
         model_type: its name in `config.json`.
         hugging_face_names: PyTorch's scopes by ours where they do not follow the rule, see `nlpgen.checkpoints`.
-        vocabulary_names: tensors whose first axis is the vocabulary; the token embedding first.
+        vocabulary_names: tensors with a vocabulary axis, see `VocabularySubset`; the token embedding first.
         heads: tables of names of the heads that its checkpoints may have.
         has, lacks: tensors that such a checkpoint has and those it never has, to know one whose config says nothing.
+        ignored: how the names of tensors begin that its checkpoints may have and that it has no use for.
     """
 
     config_class = None
@@ -140,6 +138,7 @@ class Backbone(PretrainedModel):
     heads = {}
     has = ()
     lacks = ()
+    ignored = ()
 
     def __init__(self, config, **kwargs):
         super().__init__(**kwargs)
@@ -160,6 +159,11 @@ class Backbone(PretrainedModel):
         """Whether the tensors of an open folder are those of this architecture."""
         tensors = folder.tensors.named_by(cls.hugging_face_names)
         return all(name in tensors for name in cls.has) and not any(name in tensors for name in cls.lacks)
+
+    @classmethod
+    def held_by(cls, folder):
+        """This class, or the one for the part of the architecture that an open folder holds."""
+        return cls
 
     @classmethod
     def config_of(cls, folder):
@@ -238,7 +242,7 @@ def prepare(cls, folder, dtype=None, keep_tokens=None, compound_tokens=None, con
             tensors = VocabularySubset(tensors, backbone_class.vocabulary_names, keep_tokens, compound.values())
             if vocab is not None:
                 vocab = Vocab([*(vocab if keep_tokens is None else vocab.subset(keep_tokens)).tokens, *compound])
-        config = config.replace(vocab_size=tensors.shape(table)[0], pad_token_id=_pad_id(config, keep_tokens))
+        config = config.replace(vocab_size=tensors.shape(table)[0], **_kept_ids(config, keep_tokens))
     tokenizer = None
     if vocab is not None:
         tokenizer = _tokenizer(vocab, folder.tokenizer_config)
@@ -262,11 +266,15 @@ def report_unread(model, folder, used, other_heads=False):
         else [getattr(entry, "scope", entry) for table in backbone.heads.values() for entry in table.values()]
     )
     of_heads = {tensors.original(scope + leaf) for scope in scopes for leaf in SUFFIXES}
-    layers = backbone.config.num_hidden_layers
+    numbered = _numbered(backbone.checkpoint_names)
+    beyond = {
+        tensors.original(scope.format(i=i) + leaf)
+        for i in range(backbone.config.num_hidden_layers, _held_layers(tensors, backbone.checkpoint_names))
+        for scope in numbered
+        for leaf in SUFFIXES
+    }
     unread = [
-        name
-        for name in tensors.unread(used)
-        if name not in of_heads and all(int(n) < layers for n in LAYER_NUMBER.findall(name))
+        name for name in tensors.unread(used) if name not in of_heads | beyond and not name.startswith(backbone.ignored)
     ]
     if unread:
         warnings.warn(
@@ -326,11 +334,16 @@ def _check_layers(folder, backbone_class, config, changes):
 
 def _held_layers(tensors, table):
     """How many numbered layers a checkpoint has, by the first row with a number."""
-    numbered = [entry for entry in table.values() if isinstance(entry, str) and "{i" in entry]
-    held = 0
+    numbered, held = _numbered(table), 0
     while numbered and any(numbered[0].format(i=held) + suffix in tensors for suffix in SUFFIXES):
         held += 1
     return held
+
+
+def _numbered(table):
+    """The scopes that a table counts."""
+    scopes = (getattr(entry, "scope", entry) for entry in table.values())
+    return [scope for scope in scopes if "{i" in scope]
 
 
 def _check_vocabulary(folder, table, config, vocab):
@@ -357,10 +370,16 @@ def _check_vocabulary(folder, table, config, vocab):
         )
 
 
-def _pad_id(config, keep_tokens):
-    """Where padding is after `keep_tokens`; where it was dropped, the first id, as ever."""
-    kept = [] if keep_tokens is None else list(keep_tokens)
-    return kept.index(config.pad_token_id) if config.pad_token_id in kept else config.pad_token_id if not kept else 0
+def _kept_ids(config, keep_tokens):
+    """The ids of the config after `keep_tokens`; padding that was dropped is the first id, as ever."""
+    if keep_tokens is None:
+        return {}
+    kept = list(keep_tokens)
+    ids = {name: value for name, value in config.to_dict().items() if name.endswith("_token_id") and value is not None}
+    return {
+        name: kept.index(value) if value in kept else 0 if name == "pad_token_id" else None
+        for name, value in ids.items()
+    }
 
 
 def _cast(name, tensor, dtype):
