@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nlpgen.checkpoints.names import Transposed
+
 # TensorFlow's leaves and PyTorch's.
 LEAVES = {
     "kernel": "weight",
@@ -29,6 +31,7 @@ OTHER_SPELLINGS = {
     "LayerNorm.bias": "LayerNorm.beta",
     "predictions.bias": "predictions.decoder.bias",
     "lm_head.bias": "lm_head.decoder.bias",
+    "shared.weight": "encoder.embed_tokens.weight",
 }
 # A tensor that may be a copy of another, by the end of the other's name.
 TIED = {
@@ -43,7 +46,7 @@ TIED = {
         "tokens_embed.weight",
         "wte.weight",
     ),
-    "embed_tokens.weight": ("shared.weight",),
+    "embed_tokens.weight": ("shared.weight", "encoder.embed_tokens.weight"),
 }
 # What ports keep as tensors though it is computed: indices, masks, frequencies, sinusoids.
 BUFFERS = re.compile(
@@ -142,8 +145,9 @@ class Names:
     """TensorFlow names to where PyTorch's files have them: by a table, then by the rule.
 
     Args:
-        table: from TensorFlow scopes to PyTorch scopes, a `Conv1D` or a whole name; `{i}` stands for a number in both.
-            A scope that ends in `/` stands for all under it.
+        table: from TensorFlow scopes to PyTorch scopes, a `Conv1D` or a whole name, `Transposed` where PyTorch stores
+            a whole name so; `{i}` stands for a number in both, and may have a format as in `{i:03d}`. A scope that ends
+            in `/` stands for all under it.
     """
 
     def __init__(self, table=None):
@@ -157,10 +161,10 @@ class Names:
             match = pattern.fullmatch(name)
             if match:
                 leaf = match["leaf"]
-                conv = entry if isinstance(entry, Conv1D) else Conv1D(entry)
+                conv = entry if isinstance(entry, Conv1D) else Conv1D(getattr(entry, "scope", entry))
                 scope = conv.scope.format(i=int(match["i"]) if "i" in match.groupdict() else None)
                 spelled = f"{scope}.{LEAVES.get(leaf, leaf)}" if leaf else scope
-                transposed = leaf == "kernel" and conv is not entry
+                transposed = isinstance(entry, Transposed) or (leaf == "kernel" and conv is not entry)
                 return Source(spelled, transposed, conv.index, conv.count)
         scope = next((scope for scope in self._prefixes if name.startswith(scope)), "")
         spelled = self._prefixes.get(scope, "") + torch_name(name.removeprefix(scope))

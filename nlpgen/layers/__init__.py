@@ -1,19 +1,27 @@
 from nlpgen.layers.activations import ACTIVATIONS
 from nlpgen.layers.attention import MultiHeadAttention, written_cache
-from nlpgen.layers.block import PreNormBlock, TransformerBlock
+from nlpgen.layers.block import CrossAttentionBlock, PreNormBlock, TransformerBlock
 from nlpgen.layers.embeddings import InputEmbeddings
 from nlpgen.layers.masks import causal_mask, padding_mask, prefix_mask
 from nlpgen.layers.norms import LayerNorm, RMSNorm, make_norm
-from nlpgen.layers.positions import PositionEmbedding, RelativeSinusoids, RotaryEmbedding
+from nlpgen.layers.positions import (
+    PositionEmbedding,
+    RelativePositionBias,
+    RelativeSinusoids,
+    RotaryEmbedding,
+    relative_position_buckets,
+)
 
 __all__ = [
     "ACTIVATIONS",
+    "CrossAttentionBlock",
     "InputEmbeddings",
     "LayerNorm",
     "MultiHeadAttention",
     "PositionEmbedding",
     "PreNormBlock",
     "RMSNorm",
+    "RelativePositionBias",
     "RelativeSinusoids",
     "RotaryEmbedding",
     "TransformerBlock",
@@ -21,5 +29,6 @@ __all__ = [
     "make_norm",
     "padding_mask",
     "prefix_mask",
+    "relative_position_buckets",
     "written_cache",
 ]

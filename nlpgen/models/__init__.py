@@ -22,12 +22,16 @@ from nlpgen.models.roberta import Roberta, RobertaConfig
 from nlpgen.models.roformer import RoFormer, RoFormerConfig
 from nlpgen.models.roformer_v2 import RoFormerV2, RoFormerV2Config
 from nlpgen.models.rotary_decoder import RotaryDecoder
+from nlpgen.models.seq2seq_lm import Seq2SeqLM
+from nlpgen.models.t5 import MT5, T5, MT5Encoder, T5Config, T5Encoder
 
 __all__ = [
     "ARCHITECTURES",
     "GPT",
     "GPT2",
     "GPT2ML",
+    "MT5",
+    "T5",
     "Albert",
     "AlbertConfig",
     "Backbone",
@@ -49,6 +53,7 @@ __all__ = [
     "GPTConfig",
     "Llama",
     "LlamaConfig",
+    "MT5Encoder",
     "MaskedLM",
     "NextSentence",
     "Nezha",
@@ -67,5 +72,8 @@ __all__ = [
     "Roberta",
     "RobertaConfig",
     "RotaryDecoder",
+    "Seq2SeqLM",
+    "T5Config",
+    "T5Encoder",
     "architecture_of",
 ]

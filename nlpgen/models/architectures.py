@@ -16,6 +16,7 @@ from nlpgen.models.qwen3 import Qwen3
 from nlpgen.models.roberta import Roberta
 from nlpgen.models.roformer import RoFormer
 from nlpgen.models.roformer_v2 import RoFormerV2
+from nlpgen.models.t5 import MT5, T5
 
 # By the `model_type` of Hugging Face's config, which is ours too.
 ARCHITECTURES = {
@@ -30,12 +31,14 @@ ARCHITECTURES = {
         GPT2,
         GPT2ML,
         Llama,
+        MT5,
         Nezha,
         Qwen2,
         Qwen3,
         Roberta,
         RoFormer,
         RoFormerV2,
+        T5,
     )
 }
 
@@ -53,7 +56,7 @@ def architecture_of(folder, head=None):
     said = folder.config.get("model_type")
     likely = likely_architectures(ARCHITECTURES.values(), folder, head)
     if len(likely) == 1 and (said is None or likely[0].is_called(folder)):
-        return likely[0]
+        return likely[0].held_by(folder)
     names = " or ".join(repr(cls.model_type) for cls in likely)
     what = "no `model_type`" if said is None else f"model_type {said!r}"
     hint = "Its tensors have no known names."

@@ -11,6 +11,7 @@ from nlpgen.models.masked_lm import MaskedLM
 from nlpgen.models.next_sentence import NextSentence, PooledEncoder
 from nlpgen.models.pretrained import prepare, report_unread, save_models
 from nlpgen.models.replaced_tokens import ReplacedTokenDetector
+from nlpgen.models.seq2seq_lm import Seq2SeqLM
 
 # The models that a released checkpoint may hold, over one backbone.
 HEADS = {
@@ -19,6 +20,7 @@ HEADS = {
     "pooler": PooledEncoder,
     "next_sentence": NextSentence,
     "replaced_tokens": ReplacedTokenDetector,
+    "seq2seq_lm": Seq2SeqLM,
 }
 
 

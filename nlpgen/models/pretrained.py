@@ -1,7 +1,6 @@
 """Models that come from a folder and go into one, and the contract of the architectures."""
 
 import dataclasses
-import re
 import warnings
 
 import keras
@@ -20,8 +19,6 @@ from nlpgen.errors import CheckpointWarning, ConfigError, InputError, Vocabulary
 from nlpgen.models.export import FORMATS, export_onnx, export_saved_model, signature_of
 from nlpgen.text import Vocab, WordPieceTokenizer
 from nlpgen.version import __version__
-
-LAYER_NUMBER = re.compile(r"\b(?:layers?|blocks?|h)[._]?(\d+)")
 
 
 class PretrainedModel(keras.Model):
@@ -163,13 +160,14 @@ class Backbone(PretrainedModel):
         numbered_by: the field of the config that counts the numbered rows of `checkpoint_names`.
         next_sentence_class: Hugging Face's class with the next-sentence head, with a place for the architecture's name.
         hugging_face_names: PyTorch's scopes by ours where they do not follow the rule, see `nlpgen.checkpoints`.
-        vocabulary_names: tensors whose first axis is the vocabulary; the token embedding first.
+        vocabulary_names: tensors with a vocabulary axis, see `VocabularySubset`; the token embedding first.
         heads: tables of names of the heads that its checkpoints may have.
         has, lacks: tensors that such a checkpoint has and those it never has, to know one whose config says nothing.
         tensorflow_form: whether there are TensorFlow checkpoints of it.
         other_types: other names that such a checkpoint's config may have; its tensors then decide.
         config_marks: fields of the config that tell it from architectures with the same tensors.
         others: how the names of another model's tensors begin that its checkpoints may hold besides.
+        ignored: how the names of tensors begin that its checkpoints may have and that it has no use for.
     """
 
     config_class = None
@@ -187,6 +185,7 @@ class Backbone(PretrainedModel):
     other_types = ()
     config_marks = ()
     others = ()
+    ignored = ()
 
     def __init__(self, config, **kwargs):
         super().__init__(**kwargs)
@@ -233,7 +232,16 @@ class Backbone(PretrainedModel):
     def is_shown_by(cls, folder):
         """Whether the tensors of an open folder are those of this architecture."""
         tensors = cls.opened(folder).tensors
-        return all(name in tensors for name in cls.has) and not any(name in tensors for name in cls.lacks)
+        return (
+            bool(cls.has)
+            and all(name in tensors for name in cls.has)
+            and not any(name in tensors for name in cls.lacks)
+        )
+
+    @classmethod
+    def held_by(cls, folder):
+        """This class, or the one for the part of the architecture that an open folder holds."""
+        return cls
 
     @classmethod
     def config_of(cls, folder):
@@ -356,12 +364,17 @@ def report_unread(model, folder, used, other_heads=False):
         scopes = [getattr(entry, "scope", entry) for table in backbone.heads.values() for entry in table.values()]
         others = backbone.others
     of_heads = {tensors.original(scope + leaf) for scope in scopes for leaf in SUFFIXES}
-    layers = backbone.config.num_hidden_layers
+    numbered = _numbered(backbone.checkpoint_names)
+    beyond = {
+        tensors.original(scope.format(i=i) + leaf)
+        for i in range(getattr(backbone.config, backbone.numbered_by), _held_layers(tensors, backbone.checkpoint_names))
+        for scope in numbered
+        for leaf in SUFFIXES
+    }
     unread = [
         name
         for name in tensors.unread(used)
-        if not (name in of_heads or name.startswith(others))
-        and all(int(n) < layers for n in LAYER_NUMBER.findall(name))
+        if name not in of_heads | beyond and not name.startswith((*others, *backbone.ignored))
     ]
     if unread:
         warnings.warn(
@@ -437,11 +450,16 @@ def _check_layers(folder, backbone_class, config, changes):
 
 def _held_layers(tensors, table):
     """How many numbered layers a checkpoint has, by the first row with a number."""
-    numbered = [entry for entry in table.values() if isinstance(entry, str) and "{i" in entry]
-    held = 0
+    numbered, held = _numbered(table), 0
     while numbered and any(numbered[0].format(i=held) + suffix in tensors for suffix in SUFFIXES):
         held += 1
     return held
+
+
+def _numbered(table):
+    """The scopes that a table counts."""
+    scopes = (getattr(entry, "scope", entry) for entry in table.values())
+    return [scope for scope in scopes if "{i" in scope]
 
 
 def _check_vocabulary(folder, table, config, vocab):
