@@ -3,20 +3,33 @@
 from nlpgen.checkpoints import embedded_models
 from nlpgen.models import Bert, BertConfig, MaskedLM, NextSentence, PooledEncoder
 from nlpgen.prompts import Pattern, PETClassifier, Verbalizer
-from nlpgen.text import Vocab, WordPieceTokenizer
+from nlpgen.text import (
+    CPMTokenizer,
+    FastTokenizer,
+    JiebaWordPieceTokenizer,
+    SentencePieceTokenizer,
+    Vocab,
+    WordPieceTokenizer,
+    read_tokenizer,
+)
 from nlpgen.version import __version__
 
 __all__ = [
     "Bert",
     "BertConfig",
+    "CPMTokenizer",
+    "FastTokenizer",
+    "JiebaWordPieceTokenizer",
     "MaskedLM",
     "NextSentence",
     "PETClassifier",
     "Pattern",
     "PooledEncoder",
+    "SentencePieceTokenizer",
     "Verbalizer",
     "Vocab",
     "WordPieceTokenizer",
     "__version__",
     "embedded_models",
+    "read_tokenizer",
 ]
