@@ -1,7 +1,7 @@
 """Chinese language models on Keras 3: fill masks, classify with few labels or none."""
 
 from nlpgen.checkpoints import embedded_models
-from nlpgen.models import Bert, BertConfig, MaskedLM, NextSentence, PooledEncoder
+from nlpgen.models import GPT2, Bert, BertConfig, CausalLM, GPT2Config, MaskedLM, NextSentence, PooledEncoder
 from nlpgen.prompts import Pattern, PETClassifier, Verbalizer
 from nlpgen.text import (
     CPMTokenizer,
@@ -15,10 +15,13 @@ from nlpgen.text import (
 from nlpgen.version import __version__
 
 __all__ = [
+    "GPT2",
     "Bert",
     "BertConfig",
     "CPMTokenizer",
+    "CausalLM",
     "FastTokenizer",
+    "GPT2Config",
     "JiebaWordPieceTokenizer",
     "MaskedLM",
     "NextSentence",

@@ -1,5 +1,6 @@
 from nlpgen.checkpoints.catalog import names as embedded_models
 from nlpgen.checkpoints.folder import FORMATS, ModelFolder, open_folder, save_folder, verify
+from nlpgen.checkpoints.hugging_face import Conv1D, HuggingFaceTensors, torch_name
 from nlpgen.checkpoints.names import (
     SUFFIXES,
     Part,
@@ -11,12 +12,12 @@ from nlpgen.checkpoints.names import (
     under,
     unnamed_weights,
 )
-from nlpgen.checkpoints.safetensors import HuggingFaceTensors, torch_name
 from nlpgen.checkpoints.vocabulary import VocabularySubset
 
 __all__ = [
     "FORMATS",
     "SUFFIXES",
+    "Conv1D",
     "HuggingFaceTensors",
     "ModelFolder",
     "Part",

@@ -8,13 +8,13 @@ TensorFlow names.
 - `tensorflow`: `bert_config.json`, `vocab.txt`, `bert_model.ckpt.*`
 """
 
+import dataclasses
 import difflib
 import hashlib
 import json
 import math
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -29,15 +29,9 @@ from nlpgen.checkpoints.files import (
     sha256,
     write_json,
 )
+from nlpgen.checkpoints.hugging_face import HuggingFaceTensors, to_hugging_face
 from nlpgen.checkpoints.pickles import read_pickles
-from nlpgen.checkpoints.safetensors import (
-    INDEX,
-    WEIGHTS,
-    HuggingFaceTensors,
-    open_safetensors,
-    to_hugging_face,
-    write_safetensors,
-)
+from nlpgen.checkpoints.safetensors import INDEX, WEIGHTS, open_safetensors, write_safetensors
 from nlpgen.checkpoints.tensorflow import SUFFIX, TensorFlowTensors, checkpoint_prefix, write_tensorflow
 from nlpgen.errors import CheckpointCorrupt, CheckpointNotFound, ConfigError, InputError, UnsafeFormat
 
@@ -51,12 +45,15 @@ OWN_NAMES = {
     "config.json",
     MANIFEST,
     WEIGHTS,
+    "special_tokens_map.json",
+    "spiece.model",
+    "tokenizer.json",
     "tokenizer_config.json",
     "vocab.txt",
 }
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class ModelFolder:
     """An opened folder.
 
@@ -65,8 +62,6 @@ class ModelFolder:
         format: `"nlpgen"`, `"huggingface"` or `"tensorflow"`.
         config: the fields of its config.
         config_path: the file they come from.
-        vocab_path: its vocabulary, or `None`.
-        tokenizer_config: fields of `tokenizer_config.json`, where there is one.
         tensors: a mapping from TensorFlow names to arrays, with `shape`, `dtype`, `original` and `unread`.
     """
 
@@ -74,9 +69,11 @@ class ModelFolder:
     format: str
     config: dict
     config_path: Path
-    vocab_path: Path | None
-    tokenizer_config: dict
     tensors: object
+
+    def named_by(self, table):
+        """The folder with its tensors under the names of an architecture; see `HuggingFaceTensors`."""
+        return dataclasses.replace(self, tensors=self.tensors.named_by(table))
 
 
 class OwnTensors:
@@ -94,6 +91,10 @@ class OwnTensors:
 
     def __getitem__(self, name):
         return self._file[name]
+
+    def named_by(self, table):
+        """These tensors; only PyTorch's names differ by architecture."""
+        return self
 
     def original(self, name):
         """The file's own name of a tensor, or `None`."""
@@ -175,7 +176,7 @@ def verify(folder):
         )
 
 
-def save_folder(folder, config, tensors, format="nlpgen", vocab=None, tokenizer_config=None, about=None):
+def save_folder(folder, config, tensors, format="nlpgen", files=None, about=None, table=None):
     """Write a model's folder; a reader finds the old one or the new one, never a part.
 
     Args:
@@ -183,9 +184,9 @@ def save_folder(folder, config, tensors, format="nlpgen", vocab=None, tokenizer_
         config: fields of `config.json`.
         tensors: `{TensorFlow name: array}`.
         format: one of `FORMATS`.
-        vocab: a `Vocab`, or `None`.
-        tokenizer_config: fields of `tokenizer_config.json`.
+        files: further files, `{name: bytes}`: those of the tokenizer.
         about: further fields of the manifest.
+        table: PyTorch's scopes, see `HuggingFaceTensors`.
 
     Raises:
         InputError: if the format is unknown.
@@ -196,14 +197,12 @@ def save_folder(folder, config, tensors, format="nlpgen", vocab=None, tokenizer_
     size = sum(np.asarray(tensor).nbytes for tensor in tensors.values())
     with replaced_folder(folder, _is_ours, needs_bytes=size) as work:
         write_json(work / ("bert_config.json" if format == "tensorflow" else "config.json"), config)
-        if vocab is not None:
-            vocab.write(work / "vocab.txt")
-        if tokenizer_config:
-            write_json(work / "tokenizer_config.json", tokenizer_config)
+        for name, content in (files or {}).items():
+            (work / name).write_bytes(content)
         if format == "tensorflow":
             write_tensorflow(work, tensors)
         else:
-            write_safetensors(work / WEIGHTS, to_hugging_face(tensors) if format == "huggingface" else tensors)
+            write_safetensors(work / WEIGHTS, to_hugging_face(tensors, table) if format == "huggingface" else tensors)
         if format == "nlpgen":
             _carry_card(folder, work)
             write_json(work / MANIFEST, _manifest(work, tensors, about or {}))
@@ -236,15 +235,11 @@ def _find(name_or_folder):
 
 def _opened(folder, format, tensors):
     config_path = _config_path(folder)
-    vocab_path = folder / "vocab.txt"
-    extra = folder / "tokenizer_config.json"
     return ModelFolder(
         path=folder,
         format=format,
         config=read_json(config_path),
         config_path=config_path,
-        vocab_path=vocab_path if vocab_path.is_file() else None,
-        tokenizer_config=read_json(extra) if extra.is_file() else {},
         tensors=tensors,
     )
 

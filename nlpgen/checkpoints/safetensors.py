@@ -1,8 +1,4 @@
-"""safetensors files, and Hugging Face's names under TensorFlow's.
-
-Everything inside nlpgen is named as in the TensorFlow releases. `HuggingFaceTensors` answers for those names out of a
-file with PyTorch names, and `to_hugging_face` is the way back.
-"""
+"""safetensors files, one or several under an index."""
 
 import json
 import re
@@ -10,7 +6,6 @@ import struct
 from pathlib import Path
 
 import ml_dtypes  # noqa: F401  (makes bfloat16 a NumPy type)
-import numpy as np
 import safetensors
 import safetensors.numpy
 
@@ -20,16 +15,6 @@ from nlpgen.errors import CheckpointCorrupt, CheckpointNotFound
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 MAX_HEADER_BYTES = 100_000_000
-# PyTorch's leaf → how else files spell it: the names of before 2020, and the alias of the tied head.
-OTHER_SPELLINGS = {
-    "LayerNorm.weight": "LayerNorm.gamma",
-    "LayerNorm.bias": "LayerNorm.beta",
-    "cls.predictions.bias": "cls.predictions.decoder.bias",
-}
-TIED = {
-    "cls.predictions.decoder.weight": "embeddings.word_embeddings.weight",
-    "cls.predictions.decoder.bias": "cls.predictions.bias",
-}
 
 
 class SafetensorsFile:
@@ -110,102 +95,6 @@ class ShardedTensors:
 
     def dtype(self, name):
         return self._file_of[name].dtype(name)
-
-
-class HuggingFaceTensors:
-    """Tensors with PyTorch names, asked for by TensorFlow names.
-
-    Knows the old `gamma`/`beta`, the alias of the head's bias, and bare models without the `bert.` prefix.
-
-    Args:
-        tensors: a mapping from PyTorch names to arrays.
-    """
-
-    def __init__(self, tensors):
-        self._tensors = tensors
-        self._guesses = {tf_name(name): name for name in tensors}
-
-    def __contains__(self, name):
-        return self.original(name) is not None
-
-    def __iter__(self):
-        return iter(self._guesses)
-
-    def __getitem__(self, name):
-        tensor = self._tensors[self.original(name)]
-        return tensor.T if name.endswith("/kernel") else tensor
-
-    def shape(self, name):
-        shape = self._tensors.shape(self.original(name))
-        return shape[::-1] if name.endswith("/kernel") else shape
-
-    def dtype(self, name):
-        return self._tensors.dtype(self.original(name))
-
-    def original(self, name):
-        """The file's own name of a tensor, or `None`."""
-        spelled = torch_name(name)
-        spellings = [spelled]
-        for ending, other in OTHER_SPELLINGS.items():
-            if spelled.endswith(ending):
-                spellings.append(spelled.removesuffix(ending) + other)
-        for candidate in spellings + [s.partition(".")[2] for s in spellings if not s.startswith("cls.")]:
-            if candidate in self._tensors:
-                return candidate
-        return self._guesses.get(name)
-
-    def unread(self, used):
-        """Names in the file that no name in `used` stands for, save copies of tied weights."""
-        taken = {self.original(name) for name in used}
-        return [name for name in self._tensors if name not in taken and not self._is_copy(name)]
-
-    def _is_copy(self, name):
-        if name not in TIED:
-            return False
-        twins = [other for other in self._tensors if other.endswith(TIED[name])]
-        return any(np.array_equal(self._tensors[name], self._tensors[twin]) for twin in twins)
-
-
-def torch_name(name):
-    """Spell a TensorFlow tensor name as Hugging Face's PyTorch ports of it do.
-
-    >>> torch_name("bert/encoder/layer_0/output/dense/kernel")
-    'bert.encoder.layer.0.output.dense.weight'
-    """
-    *scope, leaf = re.sub(r"layer_(\d+)", r"layer/\1", name).split("/")
-    leaf = {
-        "kernel": "weight",
-        "gamma": "weight",
-        "beta": "bias",
-        "output_bias": "bias",
-        "output_weights": "weight",
-    }.get(leaf, leaf)
-    if leaf.endswith("_embeddings"):
-        leaf += ".weight"
-    return ".".join([*scope, leaf])
-
-
-def tf_name(name):
-    """A guess at the TensorFlow spelling of a PyTorch name, to recognise an architecture by.
-
-    >>> tf_name("bert.encoder.layer.0.output.dense.weight")
-    'bert/encoder/layer_0/output/dense/kernel'
-    """
-    name = re.sub(r"layer\.(\d+)", r"layer_\1", name)
-    name = re.sub(r"LayerNorm\.(weight|gamma)$", "LayerNorm.gamma", name)
-    name = re.sub(r"LayerNorm\.(bias|beta)$", "LayerNorm.beta", name)
-    name = re.sub(r"_embeddings\.weight$", "_embeddings", name)
-    name = re.sub(r"^cls\.(\w+)\.(?:decoder\.)?bias$", r"cls.\1.output_bias", name)
-    name = re.sub(r"^cls\.seq_relationship\.weight$", "cls.seq_relationship.output_weights", name)
-    return re.sub(r"\.weight$", ".kernel", name).replace(".", "/")
-
-
-def to_hugging_face(tensors):
-    """TensorFlow names and layout to PyTorch names and layout."""
-    return {
-        torch_name(name): np.ascontiguousarray(tensor.T) if name.endswith("/kernel") else tensor
-        for name, tensor in tensors.items()
-    }
 
 
 def write_safetensors(path, tensors):

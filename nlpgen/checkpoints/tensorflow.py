@@ -83,6 +83,10 @@ class TensorFlowTensors:
         """NumPy name of a tensor's type, without reading it."""
         return self._reader.get_variable_to_dtype_map()[name].name
 
+    def named_by(self, table):
+        """These tensors; only PyTorch's names differ by architecture."""
+        return self
+
     def original(self, name):
         """The file's own name of a tensor, or `None`."""
         return name if name in self else None

@@ -1,10 +1,10 @@
 from nlpgen.layers.activations import ACTIVATIONS
-from nlpgen.layers.attention import MultiHeadAttention
-from nlpgen.layers.block import TransformerBlock
+from nlpgen.layers.attention import MultiHeadAttention, written_cache
+from nlpgen.layers.block import PreNormBlock, TransformerBlock
 from nlpgen.layers.embeddings import InputEmbeddings
 from nlpgen.layers.masks import causal_mask, padding_mask, prefix_mask
-from nlpgen.layers.norms import LayerNorm
-from nlpgen.layers.positions import PositionEmbedding
+from nlpgen.layers.norms import LayerNorm, RMSNorm, make_norm
+from nlpgen.layers.positions import PositionEmbedding, RotaryEmbedding
 
 __all__ = [
     "ACTIVATIONS",
@@ -12,8 +12,13 @@ __all__ = [
     "LayerNorm",
     "MultiHeadAttention",
     "PositionEmbedding",
+    "PreNormBlock",
+    "RMSNorm",
+    "RotaryEmbedding",
     "TransformerBlock",
     "causal_mask",
+    "make_norm",
     "padding_mask",
     "prefix_mask",
+    "written_cache",
 ]

@@ -1,9 +1,10 @@
 """Multi-head attention with one plain `Dense` a projection, as checkpoints store it."""
 
-import math
-
 import keras
 from keras import ops
+
+from nlpgen.layers.norms import RMSNorm
+from nlpgen.layers.positions import RotaryEmbedding
 
 # Large enough that a hidden key gets weight 0, finite so that a row without any visible key is no NaN.
 HIDDEN = {"float16": -3e4}
@@ -13,60 +14,153 @@ HIDDEN = {"float16": -3e4}
 class MultiHeadAttention(keras.layers.Layer):
     """Scaled dot-product attention (Vaswani et al., 2017, https://arxiv.org/abs/1706.03762).
 
+    It has two steps, so that keys and values can be kept: `keys_values`, then `attend`. A call is both.
+
     Args:
-        hidden_size: width of inputs, projections and output.
-        num_heads: divides `hidden_size`.
+        hidden_size: width of inputs and output.
+        num_heads: heads of the queries.
+        head_size: width of a head; `hidden_size / num_heads` by default.
+        num_key_value_heads: heads of keys and values, each shared by as many query heads (grouped-query attention,
+            https://arxiv.org/abs/2305.13245); `num_heads` by default.
         dropout: rate on the attention weights.
         initializer_range: standard deviation of new kernels.
+        use_bias: whether query, key and value have biases.
+        output_bias: whether the output projection has one.
+        scale: factor of the scores; `1 / sqrt(head_size)` by default.
+        rotary: options of the `RotaryEmbedding` of queries and keys; `None` for none.
+        head_norm: epsilon of an `RMSNorm` over each query and key head; `None` for none.
 
     Call arguments:
         query: `(batch, queries, hidden_size)`.
         key_value: `(batch, keys, hidden_size)`.
         attention_mask: bool, broadcastable to `(batch, heads, queries, keys)`, `True` where a key may be seen.
-        previous_scores: scores of another layer, which are added (RealFormer, https://arxiv.org/abs/2012.11747).
+        bias: added to the scores, broadcastable to `(batch, heads, queries, keys)`.
+        relative: `(queries, keys, head_size)` or `(batch, queries, keys, head_size)`, a vector for each pair, added to
+            its key and to its value (Shaw et al., 2018, https://arxiv.org/abs/1803.02155).
+        query_positions, key_positions: `(length,)` or `(batch, length)`, for `rotary`.
 
     Returns:
         The output `(batch, queries, hidden_size)`, and the scores `(batch, heads, queries, keys)` before the mask.
     """
 
-    def __init__(self, hidden_size, num_heads, dropout=0.0, initializer_range=0.02, **kwargs):
+    def __init__(
+        self,
+        hidden_size,
+        num_heads,
+        dropout=0.0,
+        initializer_range=0.02,
+        head_size=None,
+        num_key_value_heads=None,
+        use_bias=True,
+        output_bias=True,
+        scale=None,
+        rotary=None,
+        head_norm=None,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
-        if hidden_size % num_heads:
+        if head_size is None and hidden_size % num_heads:
             raise ValueError(
                 "`hidden_size` must be a multiple of `num_heads`. "
                 f"Received: hidden_size={hidden_size}, num_heads={num_heads}"
             )
         self.hidden_size = hidden_size
         self.num_heads = num_heads
+        self.head_size = head_size or hidden_size // num_heads
+        self.num_key_value_heads = num_key_value_heads or num_heads
+        if num_heads % self.num_key_value_heads:
+            raise ValueError(
+                "`num_heads` must be a multiple of `num_key_value_heads`. "
+                f"Received: num_heads={num_heads}, num_key_value_heads={num_key_value_heads}"
+            )
+        self.scale = self.head_size**-0.5 if scale is None else scale
+        self.rotary = None
+        if rotary is not None:
+            self.rotary = RotaryEmbedding(name="rotary", dtype=self.dtype_policy, **rotary)
         options = {
             "kernel_initializer": keras.initializers.TruncatedNormal(stddev=initializer_range),
             "dtype": self.dtype_policy,
         }
-        self.query = keras.layers.Dense(hidden_size, name="query", **options)
-        self.key = keras.layers.Dense(hidden_size, name="key", **options)
-        self.value = keras.layers.Dense(hidden_size, name="value", **options)
-        self.output_projection = keras.layers.Dense(hidden_size, name="output", **options)
+        queries, keys = num_heads * self.head_size, self.num_key_value_heads * self.head_size
+        self.query = keras.layers.Dense(queries, use_bias=use_bias, name="query", **options)
+        self.key = keras.layers.Dense(keys, use_bias=use_bias, name="key", **options)
+        self.value = keras.layers.Dense(keys, use_bias=use_bias, name="value", **options)
+        self.output_projection = keras.layers.Dense(hidden_size, use_bias=output_bias, name="output", **options)
+        self.query_norm = self.key_norm = None
+        if head_norm is not None:
+            self.query_norm = RMSNorm(head_norm, name="query_norm", dtype=self.dtype_policy)
+            self.key_norm = RMSNorm(head_norm, name="key_norm", dtype=self.dtype_policy)
         self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
 
     def build(self, query_shape, *_, **__):
-        for layer in (self.query, self.key, self.value, self.output_projection):
+        for layer in (self.query, self.key, self.value):
             layer.build(query_shape)
+        self.output_projection.build((*query_shape[:-1], self.num_heads * self.head_size))
+        if self.query_norm is not None:
+            for norm in (self.query_norm, self.key_norm):
+                norm.build((None, None, None, self.head_size))
 
-    def call(self, query, key_value, attention_mask=None, previous_scores=None):
-        head_size = self.hidden_size // self.num_heads
-        q = self._split(self.query(query) * (1 / math.sqrt(head_size)))  # (batch, heads, queries, head_size)
-        k, v = self._split(self.key(key_value)), self._split(self.value(key_value))
+    def call(
+        self,
+        query,
+        key_value,
+        attention_mask=None,
+        bias=None,
+        relative=None,
+        query_positions=None,
+        key_positions=None,
+    ):
+        keys_values = self.keys_values(key_value, key_positions)
+        return self.attend(query, keys_values, attention_mask, bias, relative, query_positions)
+
+    def keys_values(self, x, positions=None):
+        """Keys and values of `x` `(batch, keys, hidden_size)`, each `(batch, key_value_heads, keys, head_size)`."""
+        key, value = (self._split(layer(x), self.num_key_value_heads) for layer in (self.key, self.value))
+        if self.key_norm is not None:
+            key = self.key_norm(key)
+        return (key if self.rotary is None else self.rotary(key, positions)), value
+
+    def attend(self, query, keys_values, attention_mask=None, bias=None, relative=None, positions=None):
+        """What the queries find among keys and values; see the call for arguments and result."""
+        q = self._split(self.query(query), self.num_heads)
+        if self.query_norm is not None:
+            q = self.query_norm(q)
+        if self.rotary is not None:
+            q = self.rotary(q, positions)
+        q = q * self.scale
+        groups = self.num_heads // self.num_key_value_heads
+        k, v = (x if groups == 1 else ops.repeat(x, groups, axis=1) for x in keys_values)
         scores = ops.matmul(q, ops.transpose(k, (0, 1, 3, 2)))
-        if previous_scores is not None:
-            scores = scores + previous_scores
+        if relative is not None:
+            relative = ops.cast(relative, q.dtype)
+            pairs = "qkd" if len(relative.shape) == 3 else "bqkd"
+            scores = scores + ops.einsum(f"bhqd,{pairs}->bhqk", q, relative)
+        if bias is not None:
+            scores = scores + ops.cast(bias, scores.dtype)
         visible = scores
         if attention_mask is not None:
             hidden = HIDDEN.get(self.compute_dtype, -1e9)
             visible = scores + ops.where(attention_mask, ops.cast(0.0, scores.dtype), ops.cast(hidden, scores.dtype))
-        x = ops.matmul(self.dropout(ops.softmax(visible, axis=-1)), v)
-        x = ops.reshape(ops.transpose(x, (0, 2, 1, 3)), (*ops.shape(query)[:2], self.hidden_size))
+        weights = self.dropout(ops.softmax(visible, axis=-1))
+        x = ops.matmul(weights, v)
+        if relative is not None:
+            x = x + ops.einsum(f"bhqk,{pairs}->bhqd", weights, relative)
+        x = ops.reshape(ops.transpose(x, (0, 2, 1, 3)), (*ops.shape(query)[:2], self.num_heads * self.head_size))
         return self.output_projection(x), scores
 
-    def _split(self, x):
-        x = ops.reshape(x, (*ops.shape(x)[:2], self.num_heads, self.hidden_size // self.num_heads))
-        return ops.transpose(x, (0, 2, 1, 3))
+    def _split(self, x, heads):
+        return ops.transpose(ops.reshape(x, (*ops.shape(x)[:2], heads, self.head_size)), (0, 2, 1, 3))
+
+
+def written_cache(cache, keys_values, index):
+    """Keys and values of new positions put into a cache of fixed size.
+
+    Args:
+        cache: keys and values, each `(batch, heads, length, head_size)`.
+        keys_values: the new ones, each `(batch, heads, n, head_size)`.
+        index: scalar, the place of the first.
+    """
+    return tuple(
+        ops.slice_update(old, (0, 0, index, 0), ops.cast(new, old.dtype))
+        for old, new in zip(cache, keys_values, strict=True)
+    )

@@ -1,32 +1,40 @@
-"""The post-norm Transformer block of BERT."""
+"""Transformer blocks: norms after each sum (BERT), or before each part (GPT-2)."""
 
 import keras
 from keras import ops
 
 from nlpgen.layers.activations import ACTIVATIONS
-from nlpgen.layers.attention import MultiHeadAttention
-from nlpgen.layers.norms import LayerNorm
+from nlpgen.layers.attention import MultiHeadAttention, written_cache
+from nlpgen.layers.norms import make_norm
 
 
 @keras.saving.register_keras_serializable("nlpgen")
 class TransformerBlock(keras.layers.Layer):
-    """attention → add → norm → feed-forward → add → norm.
+    """The post-norm block: attention → add → norm → feed-forward → add → norm.
 
     Args:
         hidden_size, num_heads, intermediate_size: widths.
         activation: a name in `ACTIVATIONS`.
         dropout, attention_dropout: rates.
         initializer_range: standard deviation of new kernels.
-        norm: options of `LayerNorm`.
+        use_bias: whether the feed-forward layers have biases.
+        gated: whether the feed-forward layer is `down(activation(gate(x)) * up(x))` (https://arxiv.org/abs/2002.05202)
+            rather than `down(activation(up(x)))`.
+        norm: options of `make_norm`.
+        attention: further options of `MultiHeadAttention`.
 
     Call arguments:
         x: `(batch, length, hidden_size)`.
-        attention_mask, previous_scores: see `MultiHeadAttention`.
+        attention_mask, bias, relative: see `MultiHeadAttention`.
         positions: `(batch, n)`; only these positions of the result are computed.
         condition: see `LayerNorm`.
+        position_ids: `(length,)` or `(batch, length)`, for rotary attention; 0, 1, 2, … by default.
+        cache: keys and values of a fixed number of places, into which those of `x` are written; `attention_mask`,
+            `bias` and `relative` are then over the places of the cache.
+        cache_index: place of the first.
 
     Returns:
-        The output `(batch, length or n, hidden_size)`, and the attention scores.
+        The output `(batch, length or n, hidden_size)`, the attention scores, and the keys and values.
     """
 
     def __init__(
@@ -38,39 +46,133 @@ class TransformerBlock(keras.layers.Layer):
         dropout=0.0,
         attention_dropout=0.0,
         initializer_range=0.02,
+        use_bias=True,
+        gated=False,
         norm=None,
+        attention=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
         dtype = self.dtype_policy
-        kernel = {"kernel_initializer": keras.initializers.TruncatedNormal(stddev=initializer_range), "dtype": dtype}
+        dense = {
+            "kernel_initializer": keras.initializers.TruncatedNormal(stddev=initializer_range),
+            "use_bias": use_bias,
+            "dtype": dtype,
+        }
         self.attention = MultiHeadAttention(
-            hidden_size, num_heads, attention_dropout, initializer_range, name="attention", dtype=dtype
+            hidden_size,
+            num_heads,
+            attention_dropout,
+            initializer_range,
+            name="attention",
+            dtype=dtype,
+            **(attention or {}),
         )
-        self.attention_norm = LayerNorm(name="attention_norm", dtype=dtype, **(norm or {}))
-        self.up = keras.layers.Dense(intermediate_size, ACTIVATIONS[activation], name="up", **kernel)
-        self.down = keras.layers.Dense(hidden_size, name="down", **kernel)
-        self.ffn_norm = LayerNorm(name="ffn_norm", dtype=dtype, **(norm or {}))
+        self.attention_norm = make_norm(name="attention_norm", dtype=dtype, **(norm or {}))
+        self.gate = keras.layers.Dense(intermediate_size, name="gate", **dense) if gated else None
+        self.up = keras.layers.Dense(intermediate_size, name="up", **dense)
+        self.activation = ACTIVATIONS[activation] or keras.activations.linear
+        self.down = keras.layers.Dense(hidden_size, name="down", **dense)
+        self.ffn_norm = make_norm(name="ffn_norm", dtype=dtype, **(norm or {}))
         self.dropout = keras.layers.Dropout(dropout, dtype=dtype)
         self.intermediate_size = intermediate_size
 
     def build(self, x_shape, *_, **__):
-        for layer in (self.attention, self.attention_norm, self.up, self.ffn_norm):
+        for layer in filter(None, (self.attention, self.attention_norm, self.gate, self.up, self.ffn_norm)):
             layer.build(x_shape)
         self.down.build((*x_shape[:-1], self.intermediate_size))
 
-    def call(self, x, attention_mask=None, previous_scores=None, positions=None, condition=None):
-        query = x
-        if positions is not None:
-            query = ops.take_along_axis(x, positions[:, :, None], axis=1)
-            attention_mask, previous_scores = (_queries_at(t, positions) for t in (attention_mask, previous_scores))
-        attended, scores = self.attention(query, x, attention_mask, previous_scores)
+    def call(
+        self,
+        x,
+        attention_mask=None,
+        bias=None,
+        relative=None,
+        positions=None,
+        condition=None,
+        position_ids=None,
+        cache=None,
+        cache_index=0,
+    ):
+        where = attention_mask, bias, relative, positions, position_ids, cache, cache_index
+        query, attended, scores, keys_values = self.self_attention(x, x, *where)
         x = self.attention_norm(query + self.dropout(attended), condition)
-        return self.ffn_norm(x + self.dropout(self.down(self.up(x))), condition), scores
+        x = self.ffn_norm(x + self.dropout(self.feed_forward(x)), condition)
+        return x, scores, keys_values
+
+    def feed_forward(self, x):
+        """`(…, hidden_size)` to `(…, hidden_size)`."""
+        if self.gate is None:
+            return self.down(self.activation(self.up(x)))
+        return self.down(self.activation(self.gate(x)) * self.up(x))
+
+    def self_attention(
+        self,
+        x,
+        seen,
+        attention_mask=None,
+        bias=None,
+        relative=None,
+        positions=None,
+        position_ids=None,
+        cache=None,
+        cache_index=0,
+    ):
+        """Attention of a sequence to itself, at all positions or some; see the call for the arguments.
+
+        Args:
+            x: what is added to the result afterwards.
+            seen: what attention reads: `x`, or `x` after a norm.
+
+        Returns:
+            `x` at the positions, the attention's output there, the scores, and the keys and values.
+        """
+        keys_values = self.attention.keys_values(seen, position_ids)
+        if cache is not None:
+            keys_values = written_cache(cache, keys_values, cache_index)
+        if positions is not None:
+            x, seen = (ops.take_along_axis(t, positions[:, :, None], axis=1) for t in (x, seen))
+            attention_mask, bias = (_queries_at(t, positions) for t in (attention_mask, bias))
+            relative = None if relative is None else ops.take(relative, positions, axis=0)
+            position_ids = positions if position_ids is None else _ids_at(position_ids, positions)
+        attended, scores = self.attention.attend(seen, keys_values, attention_mask, bias, relative, position_ids)
+        return x, attended, scores, keys_values
+
+
+@keras.saving.register_keras_serializable("nlpgen")
+class PreNormBlock(TransformerBlock):
+    """The pre-norm block: norm → attention → add → norm → feed-forward → add (Xiong et al., 2020,
+    https://arxiv.org/abs/2002.04745). Arguments are those of `TransformerBlock`.
+    """
+
+    def call(
+        self,
+        x,
+        attention_mask=None,
+        bias=None,
+        relative=None,
+        positions=None,
+        condition=None,
+        position_ids=None,
+        cache=None,
+        cache_index=0,
+    ):
+        where = attention_mask, bias, relative, positions, position_ids, cache, cache_index
+        x, attended, scores, keys_values = self.self_attention(x, self.attention_norm(x, condition), *where)
+        x = x + self.dropout(attended)
+        return x + self.dropout(self.feed_forward(self.ffn_norm(x, condition))), scores, keys_values
 
 
 def _queries_at(x, positions):
     """Rows `(batch, heads, n, keys)` of the queries at `positions`; a tensor that is one for all queries stays."""
     if x is None or x.shape[2] == 1:
         return x
+    if x.shape[0] == 1:
+        x = ops.broadcast_to(x, (ops.shape(positions)[0], *ops.shape(x)[1:]))
     return ops.take_along_axis(x, positions[:, None, :, None], axis=2)
+
+
+def _ids_at(position_ids, positions):
+    if len(position_ids.shape) == 1:
+        return ops.take(position_ids, positions)
+    return ops.take_along_axis(position_ids, positions, axis=1)

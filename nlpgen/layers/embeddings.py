@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from nlpgen.layers.norms import LayerNorm
+from nlpgen.layers.norms import make_norm
 from nlpgen.layers.positions import PositionEmbedding
 
 
@@ -19,7 +19,7 @@ class InputEmbeddings(keras.layers.Layer):
         hierarchical: see `PositionEmbedding`.
         dropout: rate.
         initializer_range: standard deviation of new tables.
-        norm: options of `LayerNorm`.
+        norm: options of `make_norm`; `False` for no norm.
 
     Call arguments:
         token_ids, segment_ids, position_ids: `(batch, length)`; the last two may be `None`, for segment 0 and for
@@ -50,13 +50,14 @@ class InputEmbeddings(keras.layers.Layer):
             self.segment = keras.layers.Embedding(num_segments, size, name="segment", **options)
         if num_positions is not None:
             self.position = PositionEmbedding(num_positions, size, hierarchical, name="position", **options)
-        self.norm = LayerNorm(name="norm", dtype=self.dtype_policy, **(norm or {}))
+        self.norm = None if norm is False else make_norm(name="norm", dtype=self.dtype_policy, **(norm or {}))
         self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
 
     def build(self, token_ids_shape, *_, **__):
         for layer in filter(None, (self.token, self.segment, self.position)):
             layer.build(token_ids_shape)
-        self.norm.build((*token_ids_shape, self.token.output_dim))
+        if self.norm is not None:
+            self.norm.build((*token_ids_shape, self.token.output_dim))
 
     def call(self, token_ids, segment_ids=None, position_ids=None, condition=None):
         x = self.token(token_ids)
@@ -70,4 +71,4 @@ class InputEmbeddings(keras.layers.Layer):
                     "texts (`max_length`), or load the model with `hierarchical_position=0.4`."
                 )
             x = x + self.position(ops.arange(ops.shape(token_ids)[1]) if position_ids is None else position_ids)
-        return self.dropout(self.norm(x, condition))
+        return self.dropout(x if self.norm is None else self.norm(x, condition))

@@ -8,10 +8,19 @@ def padding_mask(token_ids, pad_id=0):
     return ops.not_equal(token_ids, pad_id)[:, None, None, :]
 
 
-def causal_mask(length):
-    """A position sees itself and what stands before it: `(1, 1, length, length)`."""
-    positions = ops.arange(length)
-    return (positions[None, :] <= positions[:, None])[None, None]
+def causal_mask(length, keys=None, first=0):
+    """A position sees itself and what stands before it.
+
+    Args:
+        length: number of queries.
+        keys: number of places that may be seen; `length` by default.
+        first: place of the first query among them, an int or a scalar tensor.
+
+    Returns:
+        `(1, 1, length, keys)`.
+    """
+    queries = first + ops.arange(length)
+    return (ops.arange(length if keys is None else keys)[None, :] <= queries[:, None])[None, None]
 
 
 def prefix_mask(segment_ids):

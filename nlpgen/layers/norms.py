@@ -1,4 +1,4 @@
-"""Layer normalization, plain and conditional."""
+"""Layer normalization, plain and conditional, and root-mean-square normalization."""
 
 import keras
 from keras import ops
@@ -70,3 +70,49 @@ class LayerNorm(keras.layers.LayerNormalization):
     def get_config(self):
         names = ("condition_size", "condition_hidden_size", "condition_hidden_act")
         return super().get_config() | {name: getattr(self, name) for name in names}
+
+
+@keras.saving.register_keras_serializable("nlpgen")
+class RMSNorm(keras.layers.Layer):
+    """`x / sqrt(mean(x²) + epsilon)`, times a scale (Zhang & Sennrich, 2019, https://arxiv.org/abs/1910.07467).
+
+    The mean is taken in float32.
+
+    Args:
+        epsilon: added to the mean square.
+        scale: whether there is a learned scale `gamma`, one at first.
+
+    Call arguments:
+        x: `(…, size)`.
+        condition: must be `None`.
+    """
+
+    def __init__(self, epsilon=1e-6, scale=True, **kwargs):
+        super().__init__(**kwargs)
+        self.epsilon = epsilon
+        self.scale = scale
+        self.gamma = None
+
+    def build(self, input_shape):
+        if self.scale:
+            self.gamma = self.add_weight(shape=(input_shape[-1],), initializer="ones", name="gamma")
+
+    def call(self, x, condition=None):
+        if condition is not None:
+            raise ValueError(f"`{self.name}` is not conditional: leave `condition` away.")
+        wide = ops.cast(x, "float32")
+        wide = wide * ops.rsqrt(ops.mean(ops.square(wide), axis=-1, keepdims=True) + self.epsilon)
+        if self.gamma is not None:
+            wide = wide * ops.cast(self.gamma, "float32")
+        return ops.cast(wide, self.compute_dtype)
+
+    def get_config(self):
+        return super().get_config() | {"epsilon": self.epsilon, "scale": self.scale}
+
+
+NORMS = {"layer": LayerNorm, "rms": RMSNorm}
+
+
+def make_norm(kind="layer", **options):
+    """A norm by the name of its kind, `"layer"` or `"rms"`, with the options of that layer."""
+    return NORMS[kind](**options)

@@ -1,6 +1,7 @@
-"""Learned positions, and their continuation beyond the length they were trained for."""
+"""Positions: learned, hierarchical, rotary."""
 
 import keras
+import numpy as np
 from keras import ops
 
 
@@ -41,3 +42,48 @@ class PositionEmbedding(keras.layers.Embedding):
             "hierarchical": self.hierarchical,
             **config,
         }
+
+
+@keras.saving.register_keras_serializable("nlpgen")
+class RotaryEmbedding(keras.layers.Layer):
+    """Turn pairs of features by angles that grow with the position (Su et al., 2021, https://arxiv.org/abs/2104.09864).
+
+    Pair `i` of `size / 2` turns by `position * base^(-2 i / size)`.
+
+    Args:
+        base: see the formula.
+        interleaved: whether a pair is two neighbours (RoFormer) or feature `i` and `i + size / 2` (LLaMA).
+
+    Call arguments:
+        x: `(batch, heads, length, size)`.
+        positions: `(length,)` or `(batch, length)`; 0, 1, 2, … by default.
+    """
+
+    def __init__(self, base=10000.0, interleaved=True, **kwargs):
+        super().__init__(**kwargs)
+        self.base = base
+        self.interleaved = interleaved
+
+    def call(self, x, positions=None):
+        size = x.shape[-1]
+        if positions is None:
+            positions = ops.arange(ops.shape(x)[2])
+        speeds = (self.base ** -(np.arange(0, size, 2) / size)).astype("float32")
+        angles = ops.cast(positions, "float32")[..., None] * speeds
+        if len(angles.shape) == 3:
+            angles = angles[:, None]  # (batch, 1, length, size / 2)
+        sin, cos = ops.sin(angles), ops.cos(angles)
+        wide = ops.cast(x, "float32")
+        if self.interleaved:
+            first, second = wide[..., ::2], wide[..., 1::2]
+        else:
+            first, second = wide[..., : size // 2], wide[..., size // 2 :]
+        turned = [first * cos - second * sin, second * cos + first * sin]
+        if self.interleaved:
+            turned = ops.reshape(ops.stack(turned, axis=-1), ops.shape(x))
+        else:
+            turned = ops.concatenate(turned, axis=-1)
+        return ops.cast(turned, x.dtype)
+
+    def get_config(self):
+        return super().get_config() | {"base": self.base, "interleaved": self.interleaved}

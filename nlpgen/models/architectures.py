@@ -2,25 +2,27 @@
 
 from nlpgen.errors import ConfigError
 from nlpgen.models.bert import Bert
+from nlpgen.models.gpt2 import GPT2
 
-ARCHITECTURES = {"bert": Bert}
-# Tensors that only one architecture has, for configs that do not say which it is.
-MARKS = {"bert/encoder/layer_0/attention/self/query/kernel": "bert"}
+# By the `model_type` of Hugging Face's config, which is ours too.
+ARCHITECTURES = {"bert": Bert, "gpt2": GPT2}
 
 
 def architecture_of(folder):
-    """The backbone class of an open `ModelFolder`.
+    """The backbone class of an open `ModelFolder`: the one its config names, or else the one its tensors show.
 
     Raises:
         ConfigError: if it is none that nlpgen knows.
     """
-    found = folder.config.get("model_type")
-    if found is None:
-        found = next((name for mark, name in MARKS.items() if mark in folder.tensors), None)
-    if isinstance(found, str) and found in ARCHITECTURES:
-        return ARCHITECTURES[found]
-    said = "no `model_type`, and its weights have no known names" if found is None else f"model_type {found!r}"
+    said = folder.config.get("model_type")
+    if isinstance(said, str) and said in ARCHITECTURES:
+        return ARCHITECTURES[said]
+    shown = [name for name, cls in ARCHITECTURES.items() if cls.is_shown_by(folder)]
+    if said is None and shown:
+        return ARCHITECTURES[shown[0]]
+    what = f"model_type {said!r}" if said is not None else "no `model_type`, and its weights have no known names"
+    likely = f" Its tensors are named as those of {shown[0]!r}: say so there if that is what it is." if shown else ""
     raise ConfigError(
-        f"{folder.config_path} has {said}. nlpgen reads: {', '.join(ARCHITECTURES)}. "
+        f"{folder.config_path} has {what}. nlpgen reads: {', '.join(ARCHITECTURES)}.{likely} "
         f"Run `nlpgen inspect {folder.path}` to see what is there."
     )

@@ -55,11 +55,7 @@ class BertConfig(Config):
         found += self._must_be_positive("max_position_embeddings")
         found += self._must_be_rate("hidden_dropout_prob", "attention_probs_dropout_prob")
         found += self._must_be_activation("hidden_act", "condition_hidden_act")
-        if not found and self.hidden_size % self.num_attention_heads:
-            found.append(
-                "`hidden_size` must be a multiple of `num_attention_heads`. "
-                f"Received: {self.hidden_size} and {self.num_attention_heads}"
-            )
+        found = found or self._must_divide("num_attention_heads", "hidden_size")
         found += self._must_be_above_zero("layer_norm_eps", "initializer_range")
         found += self._must_be_positive(
             *(name for name in ("condition_size", "condition_hidden_size") if getattr(self, name) is not None)
@@ -107,6 +103,7 @@ class Bert(Backbone):
         "blocks.{i}.down": "bert/encoder/layer_{i}/output/dense",
         "blocks.{i}.ffn_norm": "bert/encoder/layer_{i}/output/LayerNorm",
     }
+    has = ("bert/encoder/layer_0/attention/self/query/kernel", "bert/embeddings/position_embeddings")
     vocabulary_names = ("bert/embeddings/word_embeddings", "cls/predictions/output_bias")
     heads = {
         "masked_lm": {
@@ -179,16 +176,14 @@ class Bert(Backbone):
         )
 
     def encode(self, x, inputs):
-        mask, condition = self.attention_mask(inputs), inputs.get("condition")
-        scores = None
+        mask, scores = self.attention_mask(inputs), None
         for i, block in enumerate(self.blocks):
-            positions = inputs.get("positions") if i == len(self.blocks) - 1 else None
-            x, scores = block(
+            x, scores, _ = block(
                 x,
                 attention_mask=mask,
-                previous_scores=scores if self.config.residual_attention_scores else None,
-                positions=positions,
-                condition=condition,
+                bias=scores if self.config.residual_attention_scores else None,
+                positions=inputs.get("positions") if i == len(self.blocks) - 1 else None,
+                condition=inputs.get("condition"),
             )
         return x
 

@@ -20,12 +20,14 @@ class Config:
 
     Attributes:
         only: fields of released configs that are not ours, and the one value that we can follow.
+        spellings: fields under other names in Hugging Face's config of the architecture, `{theirs: ours}`.
 
     Raises:
         ConfigError: with every field that is wrong.
     """
 
     only = {}
+    spellings = {}
 
     def __post_init__(self):
         problems = _type_problems(type(self), dataclasses.asdict(self)) or self.problems()
@@ -43,6 +45,7 @@ class Config:
         Raises:
             ConfigError: with every field that is missing or wrong.
         """
+        values = cls.translated(values)
         fields = {field.name: field for field in dataclasses.fields(cls)}
         known = {name: value for name, value in values.items() if name in fields}
         missing = [
@@ -63,6 +66,13 @@ class Config:
         except ConfigError as error:
             raise ConfigError(f"{where}: {error}") from None
 
+    @classmethod
+    def translated(cls, values):
+        """The values of a released config under our names; ours win where both are there."""
+        return {cls.spellings.get(name, name): value for name, value in values.items()} | {
+            name: value for name, value in values.items() if name not in cls.spellings
+        }
+
     def problems(self):
         """What is wrong with the values, a list of sentences."""
         return []
@@ -70,6 +80,11 @@ class Config:
     def to_dict(self):
         """The fields as they are written to `config.json`."""
         return dataclasses.asdict(self)
+
+    def to_hugging_face(self):
+        """The fields under Hugging Face's names."""
+        theirs = {ours: name for name, ours in self.spellings.items()}
+        return {theirs.get(name, name): value for name, value in self.to_dict().items()}
 
     def replace(self, **changes):
         """A config with other values, checked again.
@@ -103,6 +118,11 @@ class Config:
             for name in names
             if not 0 <= getattr(self, name) < 1
         ]
+
+    def _must_divide(self, part, whole):
+        if getattr(self, whole) % getattr(self, part) == 0:
+            return []
+        return [f"`{whole}` must be a multiple of `{part}`. Received: {getattr(self, whole)} and {getattr(self, part)}"]
 
     def _must_be_activation(self, *names):
         return [

@@ -6,12 +6,13 @@ import math
 from nlpgen.checkpoints import SUFFIXES, load_weights, open_folder, rows
 from nlpgen.errors import NlpgenError
 from nlpgen.models.architectures import architecture_of
+from nlpgen.models.causal_lm import CausalLM
 from nlpgen.models.masked_lm import MaskedLM
 from nlpgen.models.next_sentence import NextSentence, PooledEncoder
 from nlpgen.models.pretrained import prepare, report_unread, save_models
 
 # The models that a released checkpoint may hold, over one backbone.
-HEADS = {"masked_lm": MaskedLM, "pooler": PooledEncoder, "next_sentence": NextSentence}
+HEADS = {"causal_lm": CausalLM, "masked_lm": MaskedLM, "pooler": PooledEncoder, "next_sentence": NextSentence}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +65,6 @@ def describe(name_or_folder):
         CheckpointNotFound, CheckpointCorrupt, UnsafeFormat, ConfigError: as `from_pretrained` does.
     """
     folder = open_folder(name_or_folder)
-    tensors = folder.tensors
     weights, heads, missing = {}, [], []
     try:
         backbone_class = architecture_of(folder)
@@ -72,10 +72,13 @@ def describe(name_or_folder):
     except NlpgenError as error:
         architecture = f"unknown: {error}"
     else:
+        folder = folder.named_by(backbone_class.hugging_face_names)
+        tensors = folder.tensors
         names = _weights_by_tensor(backbone_class, folder)
         heads = _heads_in(backbone_class, tensors)
         weights = {tensors.original(name): path for name, path in names.items() if name in tensors}
         missing = [name for name, path in names.items() if name not in tensors and path.startswith("backbone.")]
+    tensors = folder.tensors
     originals = {tensors.original(name) or name: name for name in tensors}
     return Description(
         path=str(folder.path),
@@ -113,7 +116,8 @@ def convert(source, target, format="nlpgen", dtype=None, trust_pickle=False):
     """
     folder = open_folder(source, trust_pickle)
     backbone_class = architecture_of(folder)
-    backbone, tensors = prepare(backbone_class, folder)
+    backbone, folder = prepare(backbone_class, folder)
+    tensors = folder.tensors
     heads = _heads_in(backbone_class, tensors)
     models = [HEADS[head](backbone) for head in heads] or [backbone]
     used = set()
@@ -137,10 +141,8 @@ def _heads_in(backbone_class, tensors):
 
 def _weights_by_tensor(backbone_class, folder):
     """`{tensor name: path of the weight}` of the architecture with all its heads."""
-    config = backbone_class.config_class.from_dict(folder.config, folder.config_path)
-    backbone, paths = backbone_class(config), {}
-    for head in backbone_class.heads:
-        model = HEADS[head](backbone)
+    backbone, paths = backbone_class(backbone_class.config_of(folder)), {}
+    for model in [HEADS[head](backbone) for head in backbone_class.heads] or [backbone]:
         model.build()
         for row in rows(model):
             paths.setdefault(row.name, row.path)

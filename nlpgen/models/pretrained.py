@@ -1,5 +1,6 @@
 """Models that come from a folder and go into one, and the contract of the architectures."""
 
+import dataclasses
 import re
 import warnings
 
@@ -16,7 +17,7 @@ from nlpgen.checkpoints import (
     save_folder,
 )
 from nlpgen.errors import CheckpointWarning, ConfigError, InputError, VocabularyError, WeightsMismatch
-from nlpgen.text import Vocab, WordPieceTokenizer
+from nlpgen.text import read_tokenizer, vocabulary_file
 from nlpgen.version import __version__
 
 LAYER_NUMBER = re.compile(r"layer[._](\d+)")
@@ -48,6 +49,7 @@ class PretrainedModel(keras.Model):
         dtype=None,
         keep_tokens=None,
         compound_tokens=None,
+        tokenizer=None,
         check_finite=True,
         **config_changes,
     ):
@@ -60,6 +62,8 @@ class PretrainedModel(keras.Model):
             keep_tokens: ids of the vocabulary to keep, in this order; ids are then counted anew.
             compound_tokens: further tokens as averages of others: `{token: ids}` or `{token: (ids, weights)}`; the ids
                 count after `keep_tokens`.
+            tokenizer: a `Tokenizer` of the kept and compound tokens, in place of the folder's own vocabulary, e.g. for
+                an mT5 whose trimmed SentencePiece model lies elsewhere.
             check_finite: whether NaN and infinite weights are refused.
             config_changes: other values for fields of the config, e.g. `hidden_act="gelu_tanh"`,
                 `num_hidden_layers=3` for the first three layers, `hierarchical_position=0.4`.
@@ -69,8 +73,8 @@ class PretrainedModel(keras.Model):
             NonFiniteWeights: with the file, what was expected against what was found, and what to do.
         """
         folder = open_folder(name_or_folder)
-        model, tensors = prepare(cls, folder, dtype, keep_tokens, compound_tokens, config_changes)
-        used = load_weights(model, tensors, check_finite, where=folder.path)
+        model, folder = prepare(cls, folder, dtype, keep_tokens, compound_tokens, config_changes, tokenizer)
+        used = load_weights(model, folder.tensors, check_finite, where=folder.path)
         report_unread(model, folder, used)
         return model
 
@@ -125,15 +129,20 @@ class Backbone(PretrainedModel):
     Attributes:
         config_class: its `Config`.
         model_type: its name in `config.json`.
+        hugging_face_names: PyTorch's scopes by ours where they do not follow the rule, see `nlpgen.checkpoints`.
         vocabulary_names: tensors whose first axis is the vocabulary; the token embedding first.
         heads: tables of names of the heads that its checkpoints may have.
+        has, lacks: tensors that such a checkpoint has and those it never has, to know one whose config says nothing.
     """
 
     config_class = None
     model_type = None
     checkpoint_names = {}
+    hugging_face_names = {}
     vocabulary_names = ()
     heads = {}
+    has = ()
+    lacks = ()
 
     def __init__(self, config, **kwargs):
         super().__init__(**kwargs)
@@ -148,6 +157,17 @@ class Backbone(PretrainedModel):
                 "Use the class of that architecture."
             )
         return cls
+
+    @classmethod
+    def is_shown_by(cls, folder):
+        """Whether the tensors of an open folder are those of this architecture."""
+        tensors = folder.tensors.named_by(cls.hugging_face_names)
+        return all(name in tensors for name in cls.has) and not any(name in tensors for name in cls.lacks)
+
+    @classmethod
+    def config_of(cls, folder):
+        """The config of an open folder."""
+        return cls.config_class.from_dict(folder.config, folder.config_path)
 
     @classmethod
     def over(cls, backbone):
@@ -193,42 +213,49 @@ def backbone_of(model):
     return model if isinstance(model, Backbone) else model.backbone
 
 
-def prepare(cls, folder, dtype=None, keep_tokens=None, compound_tokens=None, config_changes=None):
+def prepare(cls, folder, dtype=None, keep_tokens=None, compound_tokens=None, config_changes=None, tokenizer=None):
     """Make the model that a folder describes, without its weights.
 
     Args:
         cls: a `PretrainedModel`.
         folder: an open `ModelFolder`.
-        dtype, keep_tokens, compound_tokens, config_changes: see `PretrainedModel.from_pretrained`.
+        dtype, keep_tokens, compound_tokens, config_changes, tokenizer: see `PretrainedModel.from_pretrained`.
 
     Returns:
-        The built model, and the tensors to load into it.
+        The built model, and the folder with the tensors to load into it.
     """
     backbone_class = cls.architecture(folder)
-    config = backbone_class.config_class.from_dict(folder.config, folder.config_path)
+    folder = folder.named_by(backbone_class.hugging_face_names)
+    config = backbone_class.config_of(folder)
     config_changes = config_changes or {}
-    _check_layers(folder, config, config_changes)
+    _check_layers(folder, backbone_class, config, config_changes)
     cls.check_checkpoint(folder, backbone_class)
-    vocab = Vocab.read(folder.vocab_path) if folder.vocab_path else None
+    found = _tokenizer(folder) if tokenizer is None else None
     tensors, table = folder.tensors, backbone_class.vocabulary_names[0]
     if table in tensors:  # otherwise load_weights says what is missing
-        _check_vocabulary(folder, table, config, vocab)
+        _check_vocabulary(folder, table, config, found)
         if keep_tokens is not None or compound_tokens:
             compound = compound_tokens or {}
             if not isinstance(compound, dict):
                 raise InputError(f"`compound_tokens` must be a dict {{token: ids}}. Received: {compound!r:.60}")
+            if found is not None:
+                of_tokens = _without_padding(keep_tokens, len(found.vocab), tensors.shape(table)[0])
+                keep_tokens = of_tokens if compound else keep_tokens  # the compound tokens follow the tokens
+                found = found.with_tokens(of_tokens, list(compound))
             tensors = VocabularySubset(tensors, backbone_class.vocabulary_names, keep_tokens, compound.values())
-            if vocab is not None:
-                vocab = Vocab([*(vocab if keep_tokens is None else vocab.subset(keep_tokens)).tokens, *compound])
         config = config.replace(vocab_size=tensors.shape(table)[0], pad_token_id=_pad_id(config, keep_tokens))
-    tokenizer = None
-    if vocab is not None:
-        tokenizer = _tokenizer(vocab, folder.tokenizer_config)
+    if tokenizer is not None and len(tokenizer.vocab) > config.vocab_size:
+        raise VocabularyError(
+            f"`tokenizer` has {len(tokenizer.vocab):,} tokens, but the model has {config.vocab_size:,} rows for them. "
+            "Give the tokenizer of the kept and compound tokens."
+        )
+    tokenizer = found if tokenizer is None else tokenizer
+    if tokenizer is not None:
         config = config.replace(pad_token_id=tokenizer.pad_id)
     model = cls.over(backbone_class(config.replace(**config_changes), dtype=dtype))
     model.build()
     model.tokenizer = backbone_of(model).tokenizer = tokenizer
-    return model, tensors
+    return model, dataclasses.replace(folder, tensors=tensors)
 
 
 def report_unread(model, folder, used, other_heads=False):
@@ -272,22 +299,27 @@ def save_models(folder, models, format="nlpgen", dtype=None):
         tensors = {name: _cast(name, tensor, dtype) for name, tensor in tensors.items()}
     kinds = {each.hugging_face_class for each in models}
     kind = "{}ForPreTraining" if len(kinds) > 2 else model.hugging_face_class
+    fields = backbone.config.to_hugging_face() if format == "huggingface" else backbone.config.to_dict()
     config = {
         "model_type": backbone.model_type,
         "architectures": [kind.format(type(backbone).__name__)],
-        **{name: value for name, value in backbone.config.to_dict().items() if value is not None},
+        **{name: value for name, value in fields.items() if value is not None},
     }
-    settings = None
-    if tokenizer is not None:
-        special = {f"{role}_token": token for role, token in tokenizer.special_tokens.items()}
-        settings = {"tokenizer_class": "BertTokenizer", "do_lower_case": tokenizer.lowercase, **special}
     about = {"nlpgen_version": __version__, "architecture": backbone.model_type}
-    save_folder(folder, config, tensors, format, tokenizer and tokenizer.vocab, settings, about)
+    save_folder(
+        folder,
+        config,
+        tensors,
+        format,
+        tokenizer and tokenizer.files(),
+        about,
+        backbone.hugging_face_names,
+    )
 
 
-def _check_layers(folder, config, changes):
+def _check_layers(folder, backbone_class, config, changes):
     """The config has as many layers as the weights, unless the user asks for the first ones only."""
-    held = 1 + max((int(n) for name in folder.tensors for n in LAYER_NUMBER.findall(name)), default=-1)
+    held = _held_layers(folder.tensors, backbone_class.checkpoint_names)
     wanted = changes.get("num_hidden_layers", config.num_hidden_layers)
     if held and (wanted > held or (wanted < held and "num_hidden_layers" not in changes)):
         raise WeightsMismatch(
@@ -296,18 +328,28 @@ def _check_layers(folder, config, changes):
         )
 
 
-def _check_vocabulary(folder, table, config, vocab):
+def _held_layers(tensors, table):
+    """How many numbered layers a checkpoint has, by the first row with a number."""
+    numbered = [entry for entry in table.values() if isinstance(entry, str) and "{i" in entry]
+    held = 0
+    while numbered and any(numbered[0].format(i=held) + suffix in tensors for suffix in SUFFIXES):
+        held += 1
+    return held
+
+
+def _check_vocabulary(folder, table, config, tokenizer):
     """The rows of the embedding decide; a vocabulary may be shorter (tables are padded), never longer."""
     rows = folder.tensors.shape(table)[0]
-    if vocab is not None and len(vocab) > rows:
+    tokens = rows if tokenizer is None else len(tokenizer.vocab)
+    if tokens > rows:
         raise VocabularyError(
-            f"{folder.vocab_path} has {len(vocab):,} lines, but `{table}` has {rows:,} rows. "
-            "The model was saved with a smaller vocabulary: use the vocab.txt that was saved with it."
+            f"{vocabulary_file(folder.path)} has {tokens:,} tokens, but `{table}` has {rows:,} rows. "
+            "The model was saved with a smaller vocabulary: use the one that was saved with it."
         )
-    if vocab is not None and len(vocab) < rows:
+    if tokens < rows:
         warnings.warn(
-            f"{folder.vocab_path} has {len(vocab):,} lines, but `{table}` has {rows:,} rows: the last ones belong to "
-            "no token. If the table is not padded, this is the vocabulary of another model.",
+            f"{vocabulary_file(folder.path)} has {tokens:,} tokens, but `{table}` has {rows:,} rows: the last ones "
+            "belong to no token. If the table is not padded, this is the vocabulary of another model.",
             CheckpointWarning,
             stacklevel=4,
         )
@@ -318,6 +360,14 @@ def _check_vocabulary(folder, table, config, vocab):
             CheckpointWarning,
             stacklevel=4,
         )
+
+
+def _without_padding(keep_tokens, tokens, rows):
+    """The kept ids without those at the end that are rows of no token; all tokens where nothing is cut."""
+    kept = list(range(tokens) if keep_tokens is None else keep_tokens)
+    while kept and tokens <= kept[-1] < rows:
+        kept.pop()
+    return kept
 
 
 def _pad_id(config, keep_tokens):
@@ -336,15 +386,16 @@ def _cast(name, tensor, dtype):
     return cast
 
 
-def _tokenizer(vocab, settings):
-    if not isinstance(settings.get("do_lower_case", True), bool):
-        raise ConfigError(
-            f"tokenizer_config.json: `do_lower_case` must be true or false. Received: {settings['do_lower_case']!r}. "
-            "Correct it there."
+def _tokenizer(folder):
+    tokenizer = read_tokenizer(folder.path)
+    if tokenizer is None:
+        warnings.warn(
+            f"{folder.path} has no vocabulary (vocab.txt, spiece.model or tokenizer.json), so the model reads token "
+            "ids only. Copy it there from the release, or pass `tokenizer`.",
+            CheckpointWarning,
+            stacklevel=4,
         )
-    special = {role: settings.get(f"{role}_token") for role in ("pad", "unk", "cls", "sep", "mask")}
-    special = {role: token for role, token in special.items() if isinstance(token, str)}
-    return WordPieceTokenizer(vocab, settings.get("do_lower_case", True), **special)
+    return tokenizer
 
 
 def _serialize(value):

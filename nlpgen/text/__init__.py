@@ -1,7 +1,7 @@
 from nlpgen.text.batches import bucket, length_batches, pad
 from nlpgen.text.cpm import CPMTokenizer
 from nlpgen.text.fast import FastTokenizer
-from nlpgen.text.folder import read_tokenizer
+from nlpgen.text.folder import read_tokenizer, vocabulary_file
 from nlpgen.text.jieba_wordpiece import JiebaWordPieceTokenizer
 from nlpgen.text.sentencepiece import SentencePieceTokenizer
 from nlpgen.text.tokenizer import Encoding, Tokenizer, check_texts, check_truncation, fit_lengths, shorten
@@ -25,4 +25,5 @@ __all__ = [
     "pad",
     "read_tokenizer",
     "shorten",
+    "vocabulary_file",
 ]

@@ -6,8 +6,8 @@ import keras
 from tokenizers import normalizers
 
 from nlpgen.text.alignment import Aligned
-from nlpgen.text.words import word_cutter
 from nlpgen.text.wordpiece import WordPieceTokenizer
+from nlpgen.text.words import word_cutter
 
 
 @keras.saving.register_keras_serializable("nlpgen")
@@ -21,9 +21,9 @@ class JiebaWordPieceTokenizer(WordPieceTokenizer):
 
     Example:
         >>> from nlpgen import Vocab
-        >>> tokenizer = JiebaWordPieceTokenizer(Vocab(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "今天", "天", "气"]))
-        >>> tokenizer.tokens(tokenizer.ids("今天天气"))
-        ['今天', '天', '气']
+        >>> tokenizer = JiebaWordPieceTokenizer(Vocab(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "我们", "今天", "天"]))
+        >>> tokenizer.tokens(tokenizer.ids("我们今天聊天"))
+        ['我们', '今天', '[UNK]', '天']
     """
 
     hugging_face_class = "RoFormerTokenizer"

@@ -93,8 +93,7 @@ def test_sharded_old_names_and_no_prefix(tmp_path):
     old["cls.predictions.decoder.bias"] = old.pop("cls.predictions.bias")
     old["bert.embeddings.position_ids"] = np.arange(32)[None]
     _hugging_face_folder(tmp_path / "old", source, old)
-    with pytest.warns(CheckpointWarning, match="position_ids"):
-        model = MaskedLM.from_pretrained(tmp_path / "old")
+    model = MaskedLM.from_pretrained(tmp_path / "old")  # a warning would fail
     np.testing.assert_array_equal(array(model({"token_ids": IDS})), expected)
 
     bare = {name.removeprefix("bert."): tensor for name, tensor in tensors.items() if name.startswith("bert.")}

@@ -4,7 +4,7 @@ import pytest
 
 from nlpgen import Bert, BertConfig, MaskedLM, NextSentence
 from nlpgen.checkpoints import Part, dump_weights, load_weights, torch_name, unnamed_weights
-from nlpgen.checkpoints.safetensors import tf_name
+from nlpgen.checkpoints.hugging_face import tf_name
 from nlpgen.errors import NonFiniteWeights, WeightsMismatch
 from tests.helpers import SMALL, array
 

@@ -1,0 +1,63 @@
+"""A decoder with its language-model head: logits of the next token."""
+
+import keras
+from keras import ops
+
+from nlpgen.checkpoints import under
+from nlpgen.models.architectures import architecture_of
+from nlpgen.models.pretrained import PretrainedModel
+
+
+@keras.saving.register_keras_serializable("nlpgen")
+class CausalLM(PretrainedModel):
+    """A causal language model: at each position the logits of the token that follows.
+
+    The head is the token embedding itself, or a projection of its own where the config says
+    `tie_word_embeddings=False`.
+
+    Args:
+        backbone: a built or unbuilt `Decoder`.
+
+    Call arguments:
+        inputs: those of the backbone.
+
+    Returns:
+        Logits `(batch, length, vocab_size)`, or `(batch, n, vocab_size)` at `positions`.
+    """
+
+    architecture = staticmethod(architecture_of)
+
+    def __init__(self, backbone, **kwargs):
+        super().__init__(dtype=backbone.dtype_policy, **kwargs)
+        self.backbone = backbone
+        self.tokenizer = backbone.tokenizer
+        self.projection = None
+        if not getattr(backbone.config, "tie_word_embeddings", True):
+            self.projection = keras.layers.Dense(
+                backbone.config.vocab_size, use_bias=False, name="projection", dtype=self.dtype_policy
+            )
+
+    @property
+    def hugging_face_class(self):
+        """The name of Hugging Face's class, with a place for the architecture's."""
+        return self.backbone.causal_lm_class
+
+    @property
+    def checkpoint_names(self):
+        return under("backbone", self.backbone.checkpoint_names) | self.backbone.head_names("causal_lm")
+
+    def build(self, input_shape=None):
+        if not self.backbone.built:
+            self.backbone.build()
+        if self.projection is not None:
+            self.projection.build((None, None, self.backbone.config.hidden_size))
+
+    def call(self, inputs):
+        return self.logits(self.backbone(inputs))
+
+    def logits(self, hidden):
+        """Hidden states `(…, hidden_size)` to logits `(…, vocab_size)`."""
+        if self.projection is not None:
+            return self.projection(hidden)
+        table = ops.cast(self.backbone.embeddings.token.embeddings, hidden.dtype)
+        return ops.matmul(hidden, ops.transpose(table))
