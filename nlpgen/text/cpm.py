@@ -1,5 +1,7 @@
 """CPM's tokenizer: words, then SentencePiece."""
 
+import re
+
 import keras
 
 from nlpgen.text.alignment import Aligned
@@ -30,13 +32,28 @@ class CPMTokenizer(SentencePieceTokenizer):
 
     def __init__(self, model, lowercase=False, **special):
         super().__init__(_with_line_break(model), lowercase, **({"cls": None, "sep": None, "eos": "<eod>"} | special))
+        self._marks = {self.vocab.token(id) for id in self.marks()}
 
-    def prepare(self, text):
+    def prepare(self, text, special_tokens=False):
         words, spans = [], []
-        for word, start, end in word_cutter().tokenize(text):
-            words.append(word.translate(MARKS))
-            spans += [(start, start)] * bool(spans) + [(i, i + 1) for i in range(start, end)]
-        return Aligned(" ".join(words), spans)
+        for word, start in self._words(text, special_tokens):
+            if words and word not in self._marks:
+                words.append(" ")
+                spans.append((start, start))
+            words.append(word if word in self._marks else word.translate(MARKS))
+            spans += [(start + i, start + i + 1) for i in range(len(word))]
+        return Aligned("".join(words), spans)
+
+    def _words(self, text, special_tokens):
+        """Words, and special tokens where they count, with where they start."""
+        parts = re.split("(" + "|".join(map(re.escape, self._marks)) + ")", text) if special_tokens else [text]
+        start = 0
+        for part in parts:
+            if special_tokens and part in self._marks:
+                yield part, start
+            else:
+                yield from ((word, start + at) for word, at, _ in word_cutter().tokenize(part))
+            start += len(part)
 
     def decode(self, ids, skip_special_tokens=True):
         text = super().decode(ids, skip_special_tokens)

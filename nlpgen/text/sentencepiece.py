@@ -69,11 +69,9 @@ class SentencePieceTokenizer(Tokenizer):
         }
         return self.special_ids | user_defined
 
-    def prepare(self, text):
-        """The text as the model file wants it, an `Aligned`."""
-        if self.lowercase:
-            return Aligned.map(text, _lower)
-        return None
+    def prepare(self, text, special_tokens=False):
+        """The text as the model file wants it: an `Aligned`, or `None` where it is wanted as it is."""
+        return Aligned.map(text, _lower) if self.lowercase else None
 
     def pieces(self, texts, special_tokens=False):
         library = self._plain
@@ -82,7 +80,7 @@ class SentencePieceTokenizer(Tokenizer):
                 named = {i for i in self.marks() if self._pieces[i].type != UNKNOWN}
                 self._marked = _library(self._retyped(named, USER_DEFINED))
             library = self._marked
-        prepared = [self.prepare(text) for text in texts]
+        prepared = [self.prepare(text, special_tokens) for text in texts]
         strings = [text if made is None else made.text for text, made in zip(texts, prepared, strict=True)]
         rows = library.encode(strings, return_type="offset_mapping")
         return [

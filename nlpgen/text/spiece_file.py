@@ -41,7 +41,10 @@ def read_pieces(model):
         VocabularyError: if it is no SentencePiece model.
     """
     try:
-        return [_piece(body) for tag, body, _ in _fields(model) if tag == PIECES]
+        pieces = [_piece(body) for tag, body, _ in _fields(model) if tag == PIECES]
+        if not pieces:
+            raise ValueError("it has no pieces")
+        return pieces
     except (IndexError, UnicodeDecodeError, ValueError, struct.error) as error:
         raise VocabularyError(
             f"This is no SentencePiece model: {error}. Give the `spiece.model` that came with the model."

@@ -111,6 +111,11 @@ class Tokenizer:
         """
         raise NotImplementedError
 
+    @classmethod
+    def from_config(cls, config):
+        """The inverse of `get_config`, for Keras."""
+        return cls(**config)
+
     def ids(self, texts, special_tokens=False):
         """Token ids of a string (a list) or of strings (a list of lists), without `[CLS]` and `[SEP]`."""
         single = isinstance(texts, str)
