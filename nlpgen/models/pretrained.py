@@ -240,8 +240,8 @@ def prepare(cls, folder, dtype=None, keep_tokens=None, compound_tokens=None, con
                 raise InputError(f"`compound_tokens` must be a dict {{token: ids}}. Received: {compound!r:.60}")
             if found is not None:
                 of_tokens = _without_padding(keep_tokens, len(found.vocab), tensors.shape(table)[0])
-                keep_tokens = of_tokens if compound else keep_tokens  # the compound tokens follow the tokens
-                found = found.with_tokens(of_tokens, list(compound))
+                found = found.with_tokens(None if keep_tokens is None else of_tokens, list(compound))
+                keep_tokens = of_tokens if compound else keep_tokens  # no row of padding before the compound tokens
             tensors = VocabularySubset(tensors, backbone_class.vocabulary_names, keep_tokens, compound.values())
         config = config.replace(vocab_size=tensors.shape(table)[0], pad_token_id=_pad_id(config, keep_tokens))
     if tokenizer is not None and len(tokenizer.vocab) > config.vocab_size:

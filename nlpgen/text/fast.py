@@ -1,6 +1,7 @@
 """Hugging Face's `tokenizer.json`: LLaMA, Qwen, GPT-2 and whatever else the library `tokenizers` reads."""
 
 import json
+import secrets
 
 import keras
 import numpy as np
@@ -61,7 +62,8 @@ class FastTokenizer(Tokenizer):
 
     def files(self):
         named = {f"{role}_token": token for role, token in self.special_tokens.items() if token is not None}
-        settings = {"tokenizer_class": "PreTrainedTokenizerFast"} | named | self.settings
+        plain = {name: token_of(value) if name.endswith("_token") else value for name, value in self.settings.items()}
+        settings = {"tokenizer_class": "PreTrainedTokenizerFast"} | named | plain
         return {"tokenizer.json": self.content.encode("utf-8"), "tokenizer_config.json": json_bytes(settings)}
 
     def with_tokens(self, keep_tokens=None, further=()):
@@ -111,30 +113,23 @@ def _around(library):
 
 
 def _without_marks(content):
-    """The same tokenizer, which takes no text for a token that steers the model."""
+    """The same tokenizer, which takes no text for a token that steers the model.
+
+    Such tokens keep their ids, but get a name that is drawn anew and that nobody can type.
+    """
     fields = json.loads(content)
-    added = fields.get("added_tokens", [])
+    added, model, hidden = fields.get("added_tokens", []), fields["model"], secrets.token_hex(16)
     marks = {token["content"] for token in added if token["special"] or MARK.fullmatch(token["content"])}
-    fields["added_tokens"] = [token for token in added if token["content"] not in marks]
-    fields["post_processor"] = _trimming(fields.get("post_processor"))
-    model = fields["model"]
+
+    def name(token):
+        return hidden + token if token in marks else token
+
+    for token in added:
+        token["content"] = name(token["content"])
     if isinstance(model["vocab"], dict):
-        model["vocab"] = {_unreachable(token, marks): id for token, id in model["vocab"].items()}
+        model["vocab"] = {name(token): id for token, id in model["vocab"].items()}
     else:
-        model["vocab"] = [[_unreachable(token, marks), score] for token, score in model["vocab"]]
+        model["vocab"] = [[name(token), score] for token, score in model["vocab"]]
     if model.get("unk_token") is not None:
-        model["unk_token"] = _unreachable(model["unk_token"], marks)
+        model["unk_token"] = name(model["unk_token"])
     return json.dumps(fields, ensure_ascii=False)
-
-
-def _unreachable(token, marks):
-    """A name that no text is cut into, of a token that the model's own table holds too."""
-    return f" \uffff{token}" if token in marks else token
-
-
-def _trimming(post_processor):
-    """What trims offsets stays; what puts special tokens around goes, since it may name one that is gone."""
-    if post_processor and post_processor["type"] == "Sequence":
-        kept = [_trimming(each) for each in post_processor["processors"]]
-        return {"type": "Sequence", "processors": [each for each in kept if each]}
-    return post_processor if post_processor and post_processor["type"] == "ByteLevel" else None

@@ -98,7 +98,9 @@ def test_offsets_give_the_pieces_back(tokenizer):
             assert library.normalize(text[start:end]).strip("▁") == token.strip("▁")
 
 
-@pytest.mark.parametrize(("text", "character"), [("a堃b", (1, 2)), ("😀", (0, 1)), ("今e\u0301", (1, 3)), ("x㍿", (1, 2))])
+@pytest.mark.parametrize(
+    ("text", "character"), [("a堃b", (1, 2)), ("😀", (0, 1)), ("今e\u0301", (1, 3)), ("x㍿", (1, 2))]
+)
 def test_parts_of_a_character_have_its_span(tokenizer, text, character):
     ids, offsets = tokenizer.pieces([text])[0]
     parts = [i for i, offset in enumerate(offsets) if offset == character]
