@@ -180,7 +180,7 @@ def test_further_tokens(tokenizer):
     assert longer.vocab.tokens == [*tokenizer.vocab.tokens, "天气很", "<新>"]
     assert len(tokenizer.vocab) in longer.ids("今天天气很好")
     assert len(tokenizer.vocab) + 1 not in longer.ids("<新>")
-    with pytest.raises(VocabularyError, match="cannot cut a tokenizer.json"):
+    with pytest.raises(VocabularyError, match="`keep_tokens` cannot cut"):
         tokenizer.with_tokens([0, 1])
 
 
@@ -210,7 +210,7 @@ def test_a_saved_folder_is_read_by_transformers(tokenizer, tmp_path):
 
 @pytest.mark.parametrize("content", ["", "{}", '{"model": 3}', b"\xff\xfe"])
 def test_what_is_no_tokenizer_is_refused(content):
-    with pytest.raises(VocabularyError, match="cannot read this tokenizer.json"):
+    with pytest.raises(VocabularyError, match="cannot read this tokenizer"):
         FastTokenizer(content)
 
 
