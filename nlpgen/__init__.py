@@ -45,7 +45,15 @@ from nlpgen.models import (
     T5Encoder,
 )
 from nlpgen.prompts import Pattern, PETClassifier, Verbalizer
-from nlpgen.text import Vocab, WordPieceTokenizer
+from nlpgen.text import (
+    CPMTokenizer,
+    FastTokenizer,
+    JiebaWordPieceTokenizer,
+    SentencePieceTokenizer,
+    Vocab,
+    WordPieceTokenizer,
+    read_tokenizer,
+)
 from nlpgen.version import __version__
 
 __all__ = [
@@ -59,15 +67,18 @@ __all__ = [
     "AlbertConfig",
     "Bert",
     "BertConfig",
+    "CPMTokenizer",
     "CausalLM",
     "Electra",
     "ElectraConfig",
     "ElectraGenerator",
     "Ernie",
     "ErnieConfig",
+    "FastTokenizer",
     "GPT2Config",
     "GPT2MLConfig",
     "GPTConfig",
+    "JiebaWordPieceTokenizer",
     "Llama",
     "LlamaConfig",
     "MT5Encoder",
@@ -89,6 +100,7 @@ __all__ = [
     "RoFormerV2Config",
     "Roberta",
     "RobertaConfig",
+    "SentencePieceTokenizer",
     "Seq2SeqLM",
     "T5Config",
     "T5Encoder",
@@ -97,4 +109,5 @@ __all__ = [
     "WordPieceTokenizer",
     "__version__",
     "embedded_models",
+    "read_tokenizer",
 ]

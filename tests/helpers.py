@@ -4,13 +4,17 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pytest
 from keras import ops
 
 from nlpgen.checkpoints import dump_weights, load_weights, rows, unnamed_weights
 
 GOLDEN = Path(__file__).parent / "golden"
+SHARED = Path(__file__).parents[2] / "shared"  # released vocabularies and data, beside the checkout where there are any
 IDS = np.array([[2, 5, 6, 7, 3, 0, 0], [2, 8, 9, 10, 11, 12, 3]], dtype="int32")
 SEGMENTS = np.array([[0, 0, 0, 1, 1, 0, 0], [0, 0, 1, 1, 1, 1, 1]], dtype="int32")
+CHARACTERS = [*range(0, 0x250), *range(0x4E00, 0x4F00), 0x3000, 0x2028, 0x1F600, 0x200D, 0xFF21, 0x130, 0x301, 0xFB01]
+CHARACTERS += [0x3300, 0x337F, 0x1F468, 0xAC00, 0x1100, 0x1161, 0x20000, 0xFFFD, 0xE000, 0x2581, 0x2582, 0x2583]
 SMALL = dict(
     vocab_size=50,
     hidden_size=16,
@@ -19,6 +23,19 @@ SMALL = dict(
     intermediate_size=32,
     max_position_embeddings=20,
 )
+
+
+def released(name):
+    """A released vocabulary file; the test is skipped where it is absent."""
+    path = SHARED / "vocab" / name
+    if not path.is_file():
+        pytest.skip(f"needs the released file {name}")
+    return path
+
+
+def random_text(generator, length=20):
+    """Characters of many scripts, emoji, combining marks and controls."""
+    return "".join(chr(generator.choice(CHARACTERS)) for _ in range(generator.randrange(length)))
 
 
 def array(x):

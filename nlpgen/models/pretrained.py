@@ -17,7 +17,7 @@ from nlpgen.checkpoints import (
 )
 from nlpgen.errors import CheckpointWarning, ConfigError, InputError, VocabularyError, WeightsMismatch
 from nlpgen.models.export import FORMATS, export_onnx, export_saved_model, signature_of
-from nlpgen.text import Vocab, WordPieceTokenizer
+from nlpgen.text import read_tokenizer, vocabulary_file
 from nlpgen.version import __version__
 
 
@@ -49,6 +49,7 @@ class PretrainedModel(keras.Model):
         dtype=None,
         keep_tokens=None,
         compound_tokens=None,
+        tokenizer=None,
         check_finite=True,
         **config_changes,
     ):
@@ -63,6 +64,8 @@ class PretrainedModel(keras.Model):
             keep_tokens: ids of the vocabulary to keep, in this order; ids are then counted anew.
             compound_tokens: further tokens as averages of others: `{token: ids}` or `{token: (ids, weights)}`; the ids
                 count after `keep_tokens`.
+            tokenizer: a `Tokenizer` of the kept and compound tokens, in place of the folder's own vocabulary, e.g. for
+                an mT5 whose trimmed SentencePiece model lies elsewhere.
             check_finite: whether NaN and infinite weights are refused.
             config_changes: other values for fields of the config, e.g. `hidden_act="gelu_tanh"`,
                 `num_hidden_layers=3` for the first three layers, `hierarchical_position=0.4`.
@@ -74,7 +77,7 @@ class PretrainedModel(keras.Model):
         folder = open_folder(name_or_folder)
         if model_type is not None:
             folder = dataclasses.replace(folder, config=folder.config | {"model_type": model_type})
-        model, folder = prepare(cls, folder, dtype, keep_tokens, compound_tokens, config_changes)
+        model, folder = prepare(cls, folder, dtype, keep_tokens, compound_tokens, config_changes, tokenizer)
         used = load_weights(model, folder.tensors, check_finite, where=folder.path)
         report_unread(model, folder, used)
         return model
@@ -312,13 +315,13 @@ def likely_architectures(classes, folder, head=None):
     return [cls for cls in likely if not any(issubclass(cls, other) for other in likely if other is not cls)]
 
 
-def prepare(cls, folder, dtype=None, keep_tokens=None, compound_tokens=None, config_changes=None):
+def prepare(cls, folder, dtype=None, keep_tokens=None, compound_tokens=None, config_changes=None, tokenizer=None):
     """Make the model that a folder describes, without its weights.
 
     Args:
         cls: a `PretrainedModel`.
         folder: an open `ModelFolder`.
-        dtype, keep_tokens, compound_tokens, config_changes: see `PretrainedModel.from_pretrained`.
+        dtype, keep_tokens, compound_tokens, config_changes, tokenizer: see `PretrainedModel.from_pretrained`.
 
     Returns:
         The built model, and the folder with the tensors to load into it.
@@ -329,21 +332,27 @@ def prepare(cls, folder, dtype=None, keep_tokens=None, compound_tokens=None, con
     config = backbone_class.config_of(folder)
     _check_layers(folder, backbone_class, config, config_changes)
     cls.check_checkpoint(folder, backbone_class)
-    vocab = Vocab.read(folder.vocab_path) if folder.vocab_path else None
+    found = _tokenizer(folder) if tokenizer is None else None
     tensors, table = folder.tensors, backbone_class.vocabulary_names[0]
     if table in tensors:  # otherwise load_weights says what is missing
-        _check_vocabulary(folder, table, config, vocab)
+        _check_vocabulary(folder, table, config, found)
         if keep_tokens is not None or compound_tokens:
             compound = compound_tokens or {}
             if not isinstance(compound, dict):
                 raise InputError(f"`compound_tokens` must be a dict {{token: ids}}. Received: {compound!r:.60}")
+            if found is not None:
+                of_tokens = _without_padding(keep_tokens, len(found.vocab), tensors.shape(table)[0])
+                found = found.with_tokens(None if keep_tokens is None else of_tokens, list(compound))
+                keep_tokens = of_tokens if compound else keep_tokens  # no row of padding before the compound tokens
             tensors = VocabularySubset(tensors, backbone_class.vocabulary_names, keep_tokens, compound.values())
-            if vocab is not None:
-                vocab = Vocab([*(vocab if keep_tokens is None else vocab.subset(keep_tokens)).tokens, *compound])
         config = config.replace(vocab_size=tensors.shape(table)[0], **_special_ids(config, keep_tokens))
-    tokenizer = None
-    if vocab is not None:
-        tokenizer = _tokenizer(vocab, folder.tokenizer_config)
+    if tokenizer is not None and len(tokenizer.vocab) > config.vocab_size:
+        raise VocabularyError(
+            f"`tokenizer` has {len(tokenizer.vocab):,} tokens, but the model has {config.vocab_size:,} rows for them. "
+            "Give the tokenizer of the kept and compound tokens."
+        )
+    tokenizer = found if tokenizer is None else tokenizer
+    if tokenizer is not None:
         config = config.replace(pad_token_id=tokenizer.pad_id)
     dtype = _stored_type(tensors) if dtype == "auto" else dtype
     model = cls.over(backbone_class(config.replace(**config_changes), dtype=dtype))
@@ -411,18 +420,13 @@ def save_models(folder, models, format="nlpgen", dtype=None, max_shard_size=None
         "architectures": [kind.format(architecture.__name__)],
         **{name: value for name, value in fields.items() if value is not None or name == "pad_token_id"},
     }
-    settings = None
-    if tokenizer is not None:
-        special = {f"{role}_token": token for role, token in tokenizer.special_tokens.items()}
-        settings = {"tokenizer_class": "BertTokenizer", "do_lower_case": tokenizer.lowercase, **special}
     about = {"nlpgen_version": __version__, "architecture": backbone.model_type}
     save_folder(
         folder,
         config,
         tensors,
         format,
-        tokenizer and tokenizer.vocab,
-        settings,
+        tokenizer and tokenizer.files(),
         about,
         backbone.hugging_face_names,
         max_shard_size,
@@ -462,18 +466,19 @@ def _numbered(table):
     return [scope for scope in scopes if "{i" in scope]
 
 
-def _check_vocabulary(folder, table, config, vocab):
+def _check_vocabulary(folder, table, config, tokenizer):
     """The rows of the embedding decide; a vocabulary may be shorter (tables are padded), never longer."""
     rows = folder.tensors.shape(table)[0]
-    if vocab is not None and len(vocab) > rows:
+    tokens = rows if tokenizer is None else len(tokenizer.vocab)
+    if tokens > rows:
         raise VocabularyError(
-            f"{folder.vocab_path} has {len(vocab):,} lines, but `{table}` has {rows:,} rows. "
-            "The model was saved with a smaller vocabulary: use the vocab.txt that was saved with it."
+            f"{vocabulary_file(folder.path)} has {tokens:,} tokens, but `{table}` has {rows:,} rows. "
+            "The model was saved with a smaller vocabulary: use the one that was saved with it."
         )
-    if vocab is not None and len(vocab) < rows:
+    if tokens < rows:
         warnings.warn(
-            f"{folder.vocab_path} has {len(vocab):,} lines, but `{table}` has {rows:,} rows: the last ones belong to "
-            "no token. If the table is not padded, this is the vocabulary of another model.",
+            f"{vocabulary_file(folder.path)} has {tokens:,} tokens, but `{table}` has {rows:,} rows: the last ones "
+            "belong to no token. If the table is not padded, this is the vocabulary of another model.",
             CheckpointWarning,
             stacklevel=4,
         )
@@ -511,6 +516,14 @@ def _stored_type(tensors):
     return types.pop() if types in ({"float16"}, {"bfloat16"}) else None
 
 
+def _without_padding(keep_tokens, tokens, rows):
+    """The kept ids without those at the end that are rows of no token; all tokens where nothing is cut."""
+    kept = list(range(tokens) if keep_tokens is None else keep_tokens)
+    while kept and tokens <= kept[-1] < rows:
+        kept.pop()
+    return kept
+
+
 def _cast(name, tensor, dtype):
     with np.errstate(over="ignore"):
         cast = tensor.astype(dtype)
@@ -521,15 +534,16 @@ def _cast(name, tensor, dtype):
     return cast
 
 
-def _tokenizer(vocab, settings):
-    if not isinstance(settings.get("do_lower_case", True), bool):
-        raise ConfigError(
-            f"tokenizer_config.json: `do_lower_case` must be true or false. Received: {settings['do_lower_case']!r}. "
-            "Correct it there."
+def _tokenizer(folder):
+    tokenizer = read_tokenizer(folder.path)
+    if tokenizer is None:
+        warnings.warn(
+            f"{folder.path} has no vocabulary (vocab.txt, spiece.model or tokenizer.json), so the model reads token "
+            "ids only. Copy it there from the release, or pass `tokenizer`.",
+            CheckpointWarning,
+            stacklevel=4,
         )
-    special = {role: settings.get(f"{role}_token") for role in ("pad", "unk", "cls", "sep", "mask")}
-    special = {role: token for role, token in special.items() if isinstance(token, str)}
-    return WordPieceTokenizer(vocab, settings.get("do_lower_case", True), **special)
+    return tokenizer
 
 
 def _serialize(value):

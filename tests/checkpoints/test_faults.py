@@ -343,10 +343,10 @@ def test_wrong_size(hugging_face):
 def test_vocabulary_and_embedding(hugging_face):
     lines = (hugging_face / "vocab.txt").read_text().splitlines()
     (hugging_face / "vocab.txt").write_text("\n".join([*lines, "甲", "乙"]) + "\n")
-    with pytest.raises(VocabularyError, match=r"286 lines, but `bert/embeddings/word_embeddings` has 284 rows"):
+    with pytest.raises(VocabularyError, match=r"286 tokens, but `bert/embeddings/word_embeddings` has 284 rows"):
         MaskedLM.from_pretrained(hugging_face)
     (hugging_face / "vocab.txt").write_text("\n".join(lines[:-2]) + "\n")
-    with pytest.warns(CheckpointWarning, match=r"282 lines, but .* 284 rows: the last ones belong to no token"):
+    with pytest.warns(CheckpointWarning, match=r"282 tokens, but .* 284 rows: the last ones belong to no token"):
         model = MaskedLM.from_pretrained(hugging_face)
     filled = model.fill_mask("今天[MASK]", top_k=282)
     assert len(filled.candidates[0]) == 282
