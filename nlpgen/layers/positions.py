@@ -70,7 +70,7 @@ class RelativeSinusoids(keras.layers.Layer):
         self.table = np.stack([np.sin(angles), np.cos(angles)], axis=-1).reshape(-1, size).astype("float32")
 
     def call(self, positions):
-        distances = positions[..., None, :] - positions[..., :, None]
+        distances = ops.expand_dims(positions, -2) - ops.expand_dims(positions, -1)
         return ops.take(self.table, ops.clip(distances, -self.furthest, self.furthest) + self.furthest, axis=0)
 
     def get_config(self):

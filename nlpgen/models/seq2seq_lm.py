@@ -26,6 +26,7 @@ class Seq2SeqLM(PretrainedModel):
 
     architecture = staticmethod(architecture_of)
     hugging_face_class = "{}ForConditionalGeneration"
+    export_inputs = ("token_ids", "decoder_token_ids")
 
     def __init__(self, backbone, **kwargs):
         super().__init__(dtype=backbone.dtype_policy, **kwargs)
