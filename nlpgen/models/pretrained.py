@@ -3,6 +3,7 @@
 import dataclasses
 import re
 import warnings
+from collections import ChainMap
 
 import keras
 import numpy as np
@@ -46,6 +47,7 @@ class PretrainedModel(keras.Model):
         cls,
         name_or_folder,
         *,
+        backbone=None,
         model_type=None,
         dtype=None,
         keep_tokens=None,
@@ -58,6 +60,8 @@ class PretrainedModel(keras.Model):
         Args:
             name_or_folder: an embedded model (`nlpgen.embedded_models()`), or a folder: a Google TensorFlow release, a
                 Hugging Face folder, or what `save_pretrained` wrote.
+            backbone: that of another model, to share. Of the checkpoint only the head is read then, and of the other
+                arguments only `check_finite` may be given.
             model_type: the architecture, a key of `nlpgen.ARCHITECTURES`, where neither config nor tensors tell it.
             dtype: type of weights and computation, e.g. `"bfloat16"`, or a Keras policy; Keras' default otherwise.
             keep_tokens: ids of the vocabulary to keep, in this order; ids are then counted anew.
@@ -72,6 +76,13 @@ class PretrainedModel(keras.Model):
             NonFiniteWeights: with the file, what was expected against what was found, and what to do.
         """
         folder = open_folder(name_or_folder)
+        if backbone is not None:
+            options = {"model_type": model_type, "dtype": dtype, "keep_tokens": keep_tokens}
+            options |= {"compound_tokens": compound_tokens, **config_changes}
+            given = [name for name, value in options.items() if value is not None]
+            if given:
+                raise InputError(f"A model that shares a `backbone` takes it as it is: leave {', '.join(given)} away.")
+            return _sharing(cls, backbone, folder, check_finite)
         if model_type is not None:
             folder = dataclasses.replace(folder, config=folder.config | {"model_type": model_type})
         model, folder = prepare(cls, folder, dtype, keep_tokens, compound_tokens, config_changes)
@@ -88,7 +99,7 @@ class PretrainedModel(keras.Model):
     def check_checkpoint(cls, folder, backbone_class):
         """Raise or warn where the tensors of a folder are not fit for this model, before it is made."""
 
-    def save_pretrained(self, folder, format="nlpgen", dtype=None):
+    def save_pretrained(self, folder, format="nlpgen", dtype=None, others=()):
         """Write config, vocabulary and weights; a reader finds the old folder or the new one, never a part.
 
         Args:
@@ -96,12 +107,13 @@ class PretrainedModel(keras.Model):
             format: `"nlpgen"`, `"huggingface"` (for `transformers`) or `"tensorflow"` (for bert4keras and Google's
                 code).
             dtype: type on disk, e.g. `"float16"`; the model's own by default. A TensorFlow checkpoint is float32.
+            others: further models over the same backbone, whose heads are written too.
 
         Raises:
-            InputError: if the format is unknown.
+            InputError: if the format is unknown, or another model has a backbone of its own.
             OutputError: if the folder cannot be written; what was there is intact.
         """
-        save_models(folder, [self], format, dtype)
+        save_models(folder, [self, *others], format, dtype)
 
     def get_config(self):
         return {"name": self.name, "tokenizer": _serialize(self.tokenizer), "backbone": _serialize(self.backbone)}
@@ -310,6 +322,12 @@ def report_unread(model, folder, used, other_heads=False):
 def save_models(folder, models, format="nlpgen", dtype=None):
     """Write models that share a backbone into one folder; see `PretrainedModel.save_pretrained`."""
     model, backbone, tokenizer = models[0], backbone_of(models[0]), models[0].tokenizer
+    strange = [each.name for each in models if backbone_of(each) is not backbone]
+    if strange:
+        raise InputError(
+            f"One folder holds one backbone, but {', '.join(strange)} has another than {model.name}. Make the models "
+            "over one: `NextSentence(model.backbone)`, or `from_pretrained(folder, backbone=model.backbone)`."
+        )
     if dtype not in (None, "float32", "float16", "bfloat16"):
         raise InputError(f"`dtype` must be 'float32', 'float16' or 'bfloat16'. Received: {dtype!r}")
     for each in models:
@@ -341,6 +359,17 @@ def save_models(folder, models, format="nlpgen", dtype=None):
         about,
         backbone.hugging_face_names,
     )
+
+
+def _sharing(cls, backbone, folder, check_finite):
+    """A model over a backbone that exists, with the head that a folder has."""
+    folder = folder.named_by(type(backbone).architecture(folder).hugging_face_names)
+    cls.check_checkpoint(folder, type(backbone))
+    model = cls.over(backbone)
+    model.build()
+    tensors = ChainMap(dump_weights(backbone), folder.tensors)  # the backbone stays what it is
+    report_unread(model, folder, load_weights(model, tensors, check_finite, where=folder.path))
+    return model
 
 
 def _architectures(base):
@@ -423,7 +452,11 @@ def _tokenizer(vocab, settings):
 
 
 def _serialize(value):
-    return None if value is None else keras.saving.serialize_keras_object(value)
+    """The config of an object, marked so that models which share it do so again in a `.keras` file.
+
+    Keras marks by itself, but loses the first mark where configs are nested.
+    """
+    return None if value is None else keras.saving.serialize_keras_object(value) | {"shared_object_id": id(value)}
 
 
 def _deserialize(value):
