@@ -57,7 +57,7 @@ def test_transformers(monkeypatch):
     assert (mask == (ids != 0)).all()
     assert (mask == 0).any()
     table = open_folder(folder).tensors["roformer/encoder/embed_positions/kernel"].T
-    sin, cos = np.split(np.asarray(table)[: ids.shape[1]], 2, axis=1)
+    sin, cos = (ops.convert_to_tensor(half) for half in np.split(np.asarray(table)[: ids.shape[1]], 2, axis=1))
 
     def turned(layer, x, positions=None):
         first, second = x[..., ::2], x[..., 1::2]
