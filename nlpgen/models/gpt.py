@@ -48,6 +48,12 @@ class GPTConfig(GPT2Config):
     type_vocab_size: int = 0
     shared_segment_embeddings: bool = False
 
+    def problems(self):
+        found = super().problems()
+        if self.type_vocab_size < 0:
+            found.append(f"`type_vocab_size` must be 0 or more. Received: {self.type_vocab_size}")
+        return found
+
     @classmethod
     def translated(cls, values):
         if "n_embd" in values:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import warnings
+from collections import ChainMap
 
 import keras
 import numpy as np
@@ -45,6 +46,7 @@ class PretrainedModel(keras.Model):
         cls,
         name_or_folder,
         *,
+        backbone=None,
         model_type=None,
         dtype=None,
         keep_tokens=None,
@@ -58,6 +60,8 @@ class PretrainedModel(keras.Model):
         Args:
             name_or_folder: an embedded model (`nlpgen.embedded_models()`), or a folder: a Google TensorFlow release, a
                 Hugging Face folder, or what `save_pretrained` wrote.
+            backbone: that of another model, to share. Of the checkpoint only the head is read then, and of the other
+                arguments only `check_finite` may be given.
             model_type: the architecture, a key of `nlpgen.ARCHITECTURES`, where neither config nor tensors tell it.
             dtype: type of weights and computation, e.g. `"bfloat16"`, or a Keras policy; `"auto"` for the type of the
                 file, if all of it is float16 or bfloat16; Keras' default otherwise.
@@ -75,6 +79,13 @@ class PretrainedModel(keras.Model):
             NonFiniteWeights: with the file, what was expected against what was found, and what to do.
         """
         folder = open_folder(name_or_folder)
+        if backbone is not None:
+            options = {"model_type": model_type, "tokenizer": tokenizer, "dtype": dtype, "keep_tokens": keep_tokens}
+            options |= {"compound_tokens": compound_tokens, **config_changes}
+            given = [name for name, value in options.items() if value is not None]
+            if given:
+                raise InputError(f"A model that shares a `backbone` takes it as it is: leave {', '.join(given)} away.")
+            return _sharing(cls, backbone, folder, check_finite)
         if model_type is not None:
             folder = dataclasses.replace(folder, config=folder.config | {"model_type": model_type})
         model, folder = prepare(cls, folder, dtype, keep_tokens, compound_tokens, config_changes, tokenizer)
@@ -91,7 +102,7 @@ class PretrainedModel(keras.Model):
     def check_checkpoint(cls, folder, backbone_class):
         """Raise or warn where the tensors of a folder are not fit for this model, before it is made."""
 
-    def save_pretrained(self, folder, format="nlpgen", dtype=None, max_shard_size=None):
+    def save_pretrained(self, folder, format="nlpgen", dtype=None, others=(), max_shard_size=None):
         """Write config, vocabulary and weights; a reader finds the old folder or the new one, never a part.
 
         Args:
@@ -99,14 +110,16 @@ class PretrainedModel(keras.Model):
             format: `"nlpgen"`, `"huggingface"` (for `transformers`) or `"tensorflow"` (for bert4keras and Google's
                 code).
             dtype: type on disk, e.g. `"float16"`; the model's own by default. A TensorFlow checkpoint is float32.
+            others: further models over the same backbone, whose heads are written too.
             max_shard_size: bytes that a weight file of Hugging Face's format may have, 5 GB by default; what is larger
                 goes into several files under an index.
 
         Raises:
-            InputError: if the format is unknown or not one of the architecture's, or an option does not fit.
+            InputError: if the format is unknown or not one of the architecture's, an option does not fit, or another
+                model has a backbone of its own.
             OutputError: if the folder cannot be written; what was there is intact.
         """
-        save_models(folder, [self], format, dtype, max_shard_size)
+        save_models(folder, [self, *others], format, dtype, max_shard_size)
 
     def export(self, filepath, format="tf_saved_model", inputs=None, verbose=False, **options):
         """Write the forward pass for programs without nlpgen: batch and lengths stay free.
@@ -402,6 +415,12 @@ def save_models(folder, models, format="nlpgen", dtype=None, max_shard_size=None
             f"{type(backbone).__name__} has no TensorFlow form: there is no such checkpoint and no reader of one. "
             "Use format='huggingface' or 'nlpgen'."
         )
+    strange = [each.name for each in models if backbone_of(each) is not backbone]
+    if strange:
+        raise InputError(
+            f"One folder holds one backbone, but {', '.join(strange)} has another than {model.name}. Make the models "
+            "over one: `NextSentence(model.backbone)`, or `from_pretrained(folder, backbone=model.backbone)`."
+        )
     if dtype not in (None, "float32", "float16", "bfloat16"):
         raise InputError(f"`dtype` must be 'float32', 'float16' or 'bfloat16'. Received: {dtype!r}")
     for each in models:
@@ -431,6 +450,17 @@ def save_models(folder, models, format="nlpgen", dtype=None, max_shard_size=None
         backbone.hugging_face_names,
         max_shard_size,
     )
+
+
+def _sharing(cls, backbone, folder, check_finite):
+    """A model over a backbone that exists, with the head that a folder has."""
+    folder = folder.named_by(type(backbone).architecture(folder).hugging_face_names)
+    cls.check_checkpoint(folder, type(backbone))
+    model = cls.over(backbone)
+    model.build()
+    tensors = ChainMap(dump_weights(backbone), folder.tensors)  # the backbone stays what it is
+    report_unread(model, folder, load_weights(model, tensors, check_finite, where=folder.path))
+    return model
 
 
 def _architectures(base):
@@ -547,7 +577,11 @@ def _tokenizer(folder):
 
 
 def _serialize(value):
-    return None if value is None else keras.saving.serialize_keras_object(value)
+    """The config of an object, marked so that models which share it do so again in a `.keras` file.
+
+    Keras marks by itself, but loses the first mark where configs are nested.
+    """
+    return None if value is None else keras.saving.serialize_keras_object(value) | {"shared_object_id": id(value)}
 
 
 def _deserialize(value):
