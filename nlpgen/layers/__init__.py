@@ -4,7 +4,7 @@ from nlpgen.layers.block import PreNormBlock, TransformerBlock
 from nlpgen.layers.embeddings import InputEmbeddings
 from nlpgen.layers.masks import causal_mask, padding_mask, prefix_mask
 from nlpgen.layers.norms import LayerNorm, RMSNorm, make_norm
-from nlpgen.layers.positions import PositionEmbedding, RotaryEmbedding
+from nlpgen.layers.positions import PositionEmbedding, RotaryEmbedding, rotary_speeds
 
 __all__ = [
     "ACTIVATIONS",
@@ -20,5 +20,6 @@ __all__ = [
     "make_norm",
     "padding_mask",
     "prefix_mask",
+    "rotary_speeds",
     "written_cache",
 ]

@@ -1,4 +1,4 @@
-"""Qwen2 and Qwen2.5 (Yang et al., 2024, https://arxiv.org/abs/2407.10671): LLaMA with biases of query, key and value."""
+"""Qwen2 and Qwen2.5 (Yang et al., 2024, https://arxiv.org/abs/2407.10671): LLaMA with biases of query, key, value."""
 
 from dataclasses import dataclass
 

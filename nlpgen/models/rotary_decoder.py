@@ -1,4 +1,4 @@
-"""What LLaMA and the decoders after it share: RMS norms, rotary positions, a gated feed-forward layer, few key heads."""
+"""What LLaMA and decoders after it share: RMS norms, rotary positions, gated feed-forward layers, few key heads."""
 
 from dataclasses import dataclass
 
@@ -81,9 +81,7 @@ class RotaryDecoderConfig(Config):
         found = self._must_be_positive(
             "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", *given
         )
-        found += self._must_be_above_zero(
-            "max_position_embeddings", "initializer_range", "rms_norm_eps", "rope_theta"
-        )
+        found += self._must_be_above_zero("max_position_embeddings", "initializer_range", "rms_norm_eps", "rope_theta")
         found += self._must_be_rate("attention_dropout") + self._must_be_activation("hidden_act")
         found += _rope_problems(self.rope_scaling)
         if self.head_dim is None:
@@ -189,12 +187,12 @@ class RotaryDecoder(Decoder):
 def _rope_problems(scaling):
     if scaling is None:
         return []
-    names = ROPE_TYPES.get(scaling.get("rope_type"))
-    if names is None:
-        kinds = ", ".join(ROPE_TYPES)
-        return [f"`rope_scaling` must have a rope_type of {kinds}. Received: {scaling.get('rope_type')!r:.60}"]
+    kind = scaling.get("rope_type")
+    if not isinstance(kind, str) or kind not in ROPE_TYPES:
+        return [f"the rope_type of `rope_scaling` must be one of {', '.join(ROPE_TYPES)}. Received: {kind!r:.60}"]
+    names = ROPE_TYPES[kind]
     others = sorted(scaling.keys() - {"rope_type", *names})
-    found = [f"`rope_scaling` of type {scaling['rope_type']!r} has no field {', '.join(others)}"] if others else []
+    found = [f"`rope_scaling` of type {kind!r} has no field {', '.join(others)}"] if others else []
     found += [
         f"`{name}` of `rope_scaling` must be a number above 0. Received: {scaling.get(name)!r:.60}"
         for name in names
