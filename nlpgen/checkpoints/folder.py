@@ -197,9 +197,8 @@ def save_folder(folder, config, tensors, format="nlpgen", files=None, about=None
     """
     if format not in FORMATS:
         raise InputError(f"`format` must be one of {', '.join(map(repr, FORMATS))}. Received: {format!r}")
-    if max_shard_size is not None and (
-        format != "huggingface" or type(max_shard_size) is not int or max_shard_size < 1
-    ):
+    sized = format == "huggingface" and type(max_shard_size) is int and max_shard_size > 0
+    if max_shard_size is not None and not sized:
         raise InputError(
             "`max_shard_size` must be a whole number of bytes, and is for format='huggingface' only. "
             f"Received: {max_shard_size!r}, format={format!r}"

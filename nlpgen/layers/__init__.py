@@ -10,6 +10,7 @@ from nlpgen.layers.positions import (
     RelativeSinusoids,
     RotaryEmbedding,
     relative_position_buckets,
+    rotary_speeds,
 )
 
 __all__ = [
@@ -30,5 +31,6 @@ __all__ = [
     "padding_mask",
     "prefix_mask",
     "relative_position_buckets",
+    "rotary_speeds",
     "written_cache",
 ]

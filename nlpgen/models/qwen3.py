@@ -1,5 +1,4 @@
-"""Qwen3, the dense ones (Yang et al., 2025,
-https://arxiv.org/abs/2505.09388): LLaMA with a norm of each query and key."""
+"""Qwen3, the dense ones (Yang et al., 2025, https://arxiv.org/abs/2505.09388): LLaMA with norms of queries and keys."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What LLaMA and the decoders after it share: RMS norms, rotary positions, a gated feed-forward, few key heads."""
+"""What LLaMA and decoders after it share: RMS norms, rotary positions, gated feed-forward layers, few key heads."""
 
 from dataclasses import dataclass
 
@@ -187,12 +187,12 @@ class RotaryDecoder(Decoder):
 def _rope_problems(scaling):
     if scaling is None:
         return []
-    names = ROPE_TYPES.get(scaling.get("rope_type"))
-    if names is None:
-        kinds = ", ".join(ROPE_TYPES)
-        return [f"`rope_scaling` must have a rope_type of {kinds}. Received: {scaling.get('rope_type')!r:.60}"]
+    kind = scaling.get("rope_type")
+    if not isinstance(kind, str) or kind not in ROPE_TYPES:
+        return [f"the rope_type of `rope_scaling` must be one of {', '.join(ROPE_TYPES)}. Received: {kind!r:.60}"]
+    names = ROPE_TYPES[kind]
     others = sorted(scaling.keys() - {"rope_type", *names})
-    found = [f"`rope_scaling` of type {scaling['rope_type']!r} has no field {', '.join(others)}"] if others else []
+    found = [f"`rope_scaling` of type {kind!r} has no field {', '.join(others)}"] if others else []
     found += [
         f"`{name}` of `rope_scaling` must be a number above 0. Received: {scaling.get(name)!r:.60}"
         for name in names
