@@ -29,6 +29,7 @@ class CausalLM(PretrainedModel):
 
     def __init__(self, backbone, **kwargs):
         super().__init__(dtype=backbone.dtype_policy, **kwargs)
+        backbone.head_names("causal_lm")  # raises for one without
         self.backbone = backbone
         self.tokenizer = backbone.tokenizer
         self.projection = None
