@@ -15,6 +15,7 @@ IDS = np.array([[2, 5, 6, 7, 3, 0, 0], [2, 8, 9, 10, 11, 12, 3]], dtype="int32")
 SEGMENTS = np.array([[0, 0, 0, 1, 1, 0, 0], [0, 0, 1, 1, 1, 1, 1]], dtype="int32")
 CHARACTERS = [*range(0, 0x250), *range(0x4E00, 0x4F00), 0x3000, 0x2028, 0x1F600, 0x200D, 0xFF21, 0x130, 0x301, 0xFB01]
 CHARACTERS += [0x3300, 0x337F, 0x1F468, 0xAC00, 0x1100, 0x1161, 0x20000, 0xFFFD, 0xE000, 0x2581, 0x2582, 0x2583]
+TARGET_IDS = np.array([[0, 15, 16, 17, 3, 0, 0], [0, 18, 19, 8, 5, 12, 3]], dtype="int32")
 SMALL = dict(
     vocab_size=50,
     hidden_size=16,
@@ -60,14 +61,15 @@ def random_weights(model, seed=0):
     return model
 
 
-def check_model(model, tmp_path):
+def check_model(model, tmp_path, inputs=None):
     """The contract of a `PretrainedModel`: names, saving, padding, gradients.
 
     Args:
         model: a built model with an output for each position.
+        inputs: ids with the padding of `IDS`; token and segment ids by default.
     """
     random_weights(model)
-    x = {"token_ids": IDS, "segment_ids": SEGMENTS}
+    x = {"token_ids": IDS, "segment_ids": SEGMENTS} if inputs is None else inputs
     out = array(model(x))
     assert out.shape[:2] == IDS.shape
     assert unnamed_weights(model) == []
@@ -83,11 +85,11 @@ def check_model(model, tmp_path):
     np.testing.assert_array_equal(array(keras.saving.load_model(tmp_path / "model.keras")(x)), out)
 
     # Padding and the rest of the batch change nothing.
-    alone = array(model({"token_ids": IDS[:1, :5], "segment_ids": SEGMENTS[:1, :5]}))
-    assert_close(alone, out[:1, :5])
-    other = IDS.copy()
-    other[1, 1:6] = 20
-    np.testing.assert_array_equal(array(model({"token_ids": other, "segment_ids": SEGMENTS}))[0], out[0])
+    assert_close(array(model({name: ids[:1, :5] for name, ids in x.items()})), out[:1, :5])
+    other = {name: ids.copy() for name, ids in x.items()}
+    for name in other.keys() - {"segment_ids"}:
+        other[name][1, 1:6] = 20
+    np.testing.assert_array_equal(array(model(other))[0], out[0])
 
     # Only the positions that are asked for, in any order, repeated or not.
     positions = np.array([[4, 0, 0], [1, 6, 2]])

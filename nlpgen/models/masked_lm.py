@@ -92,6 +92,7 @@ class MaskedLM(PretrainedModel):
 
     def __init__(self, backbone, **kwargs):
         super().__init__(dtype=backbone.dtype_policy, **kwargs)
+        backbone.head_names("masked_lm")  # raises for one without
         self.backbone = backbone
         self.tokenizer = backbone.tokenizer
         c, self.head = backbone.config, None

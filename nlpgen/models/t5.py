@@ -108,7 +108,12 @@ class T5Config(Config):
         name = self.activation
         if self.gated:
             name = "gated-" + GATED_OF_HUGGING_FACE.get(name, name)
-        return super().to_hugging_face() | {"feed_forward_proj": ACTIVATIONS_OF_HUGGING_FACE.get(name, name)}
+        # Its own defaults of the last two are others.
+        return super().to_hugging_face() | {
+            "feed_forward_proj": ACTIVATIONS_OF_HUGGING_FACE.get(name, name),
+            "d_kv": self.attention_head_size or self.hidden_size // self.num_attention_heads,
+            "decoder_start_token_id": self.start_token_id,
+        }
 
     def problems(self):
         sizes = ("attention_head_size", "num_decoder_layers")
@@ -119,10 +124,12 @@ class T5Config(Config):
         found += self._must_be_positive("relative_attention_max_distance")
         found += self._must_be_rate("hidden_dropout_prob", "attention_probs_dropout_prob")
         found += self._must_be_above_zero("layer_norm_eps", "initializer_range")
-        if self.gated and (len(self.hidden_act) != 2 or self.hidden_act[1] != "linear"):
-            found.append(f"`hidden_act`, where it is a list, must be [name, 'linear']. Received: {self.hidden_act!r}")
-        elif self.activation not in ACTIVATIONS:
-            found.append(f"`hidden_act` must be one of {', '.join(ACTIVATIONS)}. Received: {self.hidden_act!r}")
+        names = [*ACTIVATIONS]
+        if self.hidden_act not in names and self.hidden_act not in [[name, "linear"] for name in names]:
+            found.append(
+                f"`hidden_act` must be one of {', '.join(names)}, or for a gated layer the list of such a name and "
+                f"'linear'. Received: {self.hidden_act!r}"
+            )
         buckets = self.relative_attention_num_buckets
         if buckets < 4 or buckets % 2:
             found.append(f"`relative_attention_num_buckets` must be even and 4 or more. Received: {buckets}")
@@ -144,9 +151,14 @@ class T5Config(Config):
         return isinstance(self.hidden_act, list)
 
     @property
+    def start_token_id(self):
+        """The id that a target starts with."""
+        return self.pad_token_id if self.decoder_start_token_id is None else self.decoder_start_token_id
+
+    @property
     def activation(self):
         """The name of the feed-forward layer's activation."""
-        return self.hidden_act[0] if self.gated and self.hidden_act else self.hidden_act
+        return self.hidden_act[0] if self.gated else self.hidden_act
 
 
 def _attention(path, scope):
