@@ -94,7 +94,7 @@ def check_model(model, tmp_path, inputs=None):
     # Only the positions that are asked for, in any order, repeated or not.
     positions = np.array([[4, 0, 0], [1, 6, 2]])
     some = array(model({**x, "positions": positions}))
-    assert_close(some, np.take_along_axis(out, positions[..., None], axis=1))
+    assert_close(some, np.take_along_axis(out, positions[..., None] if out.ndim == 3 else positions, axis=1))
 
     # Every weight is trained. (A key's bias is not: softmax does not see it.)
     before = [array(w) for w in model.trainable_weights]

@@ -20,6 +20,10 @@ class ElectraConfig(BertConfig):
 
     applications = ("encoder",)
 
+    def to_hugging_face(self):
+        # Where it is missing, Hugging Face takes 128.
+        return super().to_hugging_face() | {"embedding_size": self.embedding_size or self.hidden_size}
+
 
 @keras.saving.register_keras_serializable("nlpgen")
 class Electra(Bert):

@@ -206,7 +206,7 @@ class MaskedLM(PretrainedModel):
         Only the values are looked at: an untrained head still has the first values of its layer normalization, or a
         bias that is one number. `head_looks_random` asks the loaded model itself.
         """
-        table = backbone_class.heads.get("masked_lm", {})
+        table = backbone_class.head_names("masked_lm")
         if not table:
             return
         names = {part: getattr(scope, "scope", scope) for part, scope in table.items()}

@@ -279,15 +279,19 @@ class Backbone(PretrainedModel):
     def call(self, inputs):
         return self.encode(self.embed(inputs), inputs)
 
-    def head_names(self, head):
+    @classmethod
+    def head_names(cls, head):
         """The table of names of a head.
 
         Raises:
             ConfigError: if the architecture has no such head.
         """
-        if head not in self.heads:
-            raise ConfigError(f"{type(self).__name__} has no head {head!r}. It has: {', '.join(self.heads) or 'none'}.")
-        return self.heads[head]
+        if head not in cls.heads:
+            raise ConfigError(
+                f"{cls.__name__} has no head {head!r}. It has: {', '.join(cls.heads) or 'none'}. "
+                "Use the model of one of these, or another checkpoint."
+            )
+        return cls.heads[head]
 
     def get_config(self):
         policy = keras.dtype_policies.serialize(self.dtype_policy)
