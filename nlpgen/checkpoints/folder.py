@@ -31,12 +31,13 @@ from nlpgen.checkpoints.files import (
 )
 from nlpgen.checkpoints.hugging_face import HuggingFaceTensors, to_hugging_face
 from nlpgen.checkpoints.pickles import read_pickles
-from nlpgen.checkpoints.safetensors import INDEX, WEIGHTS, open_safetensors, write_safetensors
+from nlpgen.checkpoints.safetensors import INDEX, SHARD, WEIGHTS, open_safetensors, write_safetensors, write_shards
 from nlpgen.checkpoints.tensorflow import SUFFIX, TensorFlowTensors, checkpoint_prefix, write_tensorflow
 from nlpgen.errors import CheckpointCorrupt, CheckpointNotFound, ConfigError, InputError, UnsafeFormat
 
 MANIFEST = "manifest.json"
 FORMAT_VERSION = 1
+MAX_SHARD_SIZE = 5_000_000_000
 FORMATS = ("nlpgen", "huggingface", "tensorflow")
 OWN_NAMES = {
     "README.md",
@@ -45,6 +46,10 @@ OWN_NAMES = {
     "config.json",
     MANIFEST,
     WEIGHTS,
+    INDEX,
+    "special_tokens_map.json",
+    "spiece.model",
+    "tokenizer.json",
     "tokenizer_config.json",
     "vocab.txt",
 }
@@ -59,8 +64,6 @@ class ModelFolder:
         format: `"nlpgen"`, `"huggingface"` or `"tensorflow"`.
         config: the fields of its config.
         config_path: the file they come from.
-        vocab_path: its vocabulary, or `None`.
-        tokenizer_config: fields of `tokenizer_config.json`, where there is one.
         tensors: a mapping from TensorFlow names to arrays, with `shape`, `dtype`, `original` and `unread`.
     """
 
@@ -68,8 +71,6 @@ class ModelFolder:
     format: str
     config: dict
     config_path: Path
-    vocab_path: Path | None
-    tokenizer_config: dict
     tensors: object
 
     def named_by(self, table):
@@ -177,7 +178,7 @@ def verify(folder):
         )
 
 
-def save_folder(folder, config, tensors, format="nlpgen", vocab=None, tokenizer_config=None, about=None, table=None):
+def save_folder(folder, config, tensors, format="nlpgen", files=None, about=None, table=None, max_shard_size=None):
     """Write a model's folder; a reader finds the old one or the new one, never a part.
 
     Args:
@@ -185,28 +186,34 @@ def save_folder(folder, config, tensors, format="nlpgen", vocab=None, tokenizer_
         config: fields of `config.json`.
         tensors: `{TensorFlow name: array}`.
         format: one of `FORMATS`.
-        vocab: a `Vocab`, or `None`.
-        tokenizer_config: fields of `tokenizer_config.json`.
+        files: further files, `{name: bytes}`: those of the tokenizer.
         about: further fields of the manifest.
         table: PyTorch's scopes, see `HuggingFaceTensors`.
+        max_shard_size: see `PretrainedModel.save_pretrained`.
 
     Raises:
-        InputError: if the format is unknown.
+        InputError: if the format is unknown, or `max_shard_size` does not fit it.
         OutputError: if the folder cannot be written; what was there is intact.
     """
     if format not in FORMATS:
         raise InputError(f"`format` must be one of {', '.join(map(repr, FORMATS))}. Received: {format!r}")
+    sized = format == "huggingface" and type(max_shard_size) is int and max_shard_size > 0
+    if max_shard_size is not None and not sized:
+        raise InputError(
+            "`max_shard_size` must be a whole number of bytes, and is for format='huggingface' only. "
+            f"Received: {max_shard_size!r}, format={format!r}"
+        )
     size = sum(np.asarray(tensor).nbytes for tensor in tensors.values())
     with replaced_folder(folder, _is_ours, needs_bytes=size) as work:
         write_json(work / ("bert_config.json" if format == "tensorflow" else "config.json"), config)
-        if vocab is not None:
-            vocab.write(work / "vocab.txt")
-        if tokenizer_config:
-            write_json(work / "tokenizer_config.json", tokenizer_config)
+        for name, content in (files or {}).items():
+            (work / name).write_bytes(content)
         if format == "tensorflow":
             write_tensorflow(work, tensors)
+        elif format == "huggingface":
+            write_shards(work, to_hugging_face(tensors, table), max_shard_size or MAX_SHARD_SIZE)
         else:
-            write_safetensors(work / WEIGHTS, to_hugging_face(tensors, table) if format == "huggingface" else tensors)
+            write_safetensors(work / WEIGHTS, tensors)
         if format == "nlpgen":
             _carry_card(folder, work)
             write_json(work / MANIFEST, _manifest(work, tensors, about or {}))
@@ -239,21 +246,17 @@ def _find(name_or_folder):
 
 def _opened(folder, format, tensors):
     config_path = _config_path(folder)
-    vocab_path = folder / "vocab.txt"
-    extra = folder / "tokenizer_config.json"
     return ModelFolder(
         path=folder,
         format=format,
         config=read_json(config_path),
         config_path=config_path,
-        vocab_path=vocab_path if vocab_path.is_file() else None,
-        tokenizer_config=read_json(extra) if extra.is_file() else {},
         tensors=tensors,
     )
 
 
 def _config_path(folder):
-    for name in ("config.json", "bert_config.json"):
+    for name in ("config.json", "bert_config.json", "mega.json"):  # the last is GPT2-ML's
         if (folder / name).is_file():
             return folder / name
     others = sorted(p for p in folder.glob("*config*.json") if p.name != "tokenizer_config.json")
@@ -311,7 +314,7 @@ def _carry_card(folder, work):
 
 
 def _is_ours(name):
-    return name in OWN_NAMES or SUFFIX.search(name) is not None
+    return name in OWN_NAMES or SUFFIX.search(name) is not None or SHARD.fullmatch(name) is not None
 
 
 def _listing(folder):

@@ -9,6 +9,8 @@ prints. `{i}` counts over the list it follows. A layer stands for all its weight
 """
 
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 
 import keras
 import numpy as np
@@ -61,6 +63,14 @@ class Row:
     entry: object
     optional: bool
 
+    @property
+    def tensor_shape(self):
+        """The shape that the tensor must have."""
+        shape = tuple(self.variable.shape)
+        if isinstance(self.entry, Part):
+            return (*shape[:-1], shape[-1] * self.entry.count)
+        return shape[::-1] if isinstance(self.entry, Transposed) else shape
+
     def from_tensor(self, tensor):
         if isinstance(self.entry, Part):
             return np.split(tensor, self.entry.count, axis=-1)[self.entry.index]
@@ -70,11 +80,13 @@ class Row:
 def load_weights(model, checkpoint, check_finite=True, where="the checkpoint"):
     """Assign to every weight that `model.checkpoint_names` names, trainable or not.
 
-    Nothing is assigned unless everything fits.
+    Nothing is assigned unless every tensor is there and has its shape. Then they are read and assigned one by one, so
+    that the model is never in memory twice.
 
     Args:
         model: a built model.
-        checkpoint: a mapping from tensor names to arrays.
+        checkpoint: a mapping from tensor names to arrays; its `shape(name)`, if it has one, is asked instead of reading
+            a tensor only to compare shapes.
         check_finite: whether NaN and infinity are refused.
         where: the checkpoint's name in messages.
 
@@ -84,34 +96,17 @@ def load_weights(model, checkpoint, check_finite=True, where="the checkpoint"):
     Raises:
         WeightsMismatch: if tensors are missing or have another shape. The message lists them all, so that one run
             shows everything that is wrong.
-        NonFiniteWeights: if tensors hold NaN or infinity.
+        NonFiniteWeights: if tensors hold NaN or infinity. Only reading shows that, so the model then holds the values
+            of the checkpoint, the bad ones too.
     """
-    used, values, problems, not_finite, cache = set(), [], [], [], {}
-    for row in rows(model):
-        if row.name not in checkpoint:
-            if not row.optional:
-                problems.append(f"{row.path}: the checkpoint has no `{row.name}`")
-            continue
-        if row.name not in used:
-            used.add(row.name)
-            cache = {row.name: np.asarray(checkpoint[row.name])}
-            bad = count_not_finite(cache[row.name]) if check_finite else 0
-            if bad:
-                not_finite.append(f"{row.name}: {bad:,} of {cache[row.name].size:,} values")
-        elif row.name not in cache:
-            cache = {row.name: np.asarray(checkpoint[row.name])}
-        value = row.from_tensor(cache[row.name])
-        if value.shape != tuple(row.variable.shape):
-            problems.append(
-                f"{row.path}: expected shape {tuple(row.variable.shape)}, but `{row.name}` has {value.shape}"
-            )
-        values.append((row.variable, value))
-    if problems:
-        raise WeightsMismatch(
-            f"{len(problems)} weights of a {type(model).__name__} do not fit {where}:\n  "
-            + "\n  ".join(problems)
-            + "\nTake config and weights of the same model; `nlpgen inspect` shows what is there."
-        )
+    fitting, not_finite = _fitting_rows(model, checkpoint, where), []
+    for name, group in groupby(sorted(fitting, key=attrgetter("name")), attrgetter("name")):
+        tensor = np.asarray(checkpoint[name])
+        bad = count_not_finite(tensor) if check_finite else 0
+        if bad:
+            not_finite.append(f"{name}: {bad:,} of {tensor.size:,} values")
+        for row in group:
+            row.variable.assign(row.from_tensor(tensor))
     if not_finite:
         raise NonFiniteWeights(
             f"{len(not_finite)} tensors of {where} hold NaN or infinity:\n  "
@@ -119,9 +114,7 @@ def load_weights(model, checkpoint, check_finite=True, where="the checkpoint"):
             + "\nTake the file again, or go back to an earlier step of the training. "
             "`check_finite=False` loads it all the same."
         )
-    for variable, value in values:
-        variable.assign(value)
-    return used
+    return {row.name for row in fitting}
 
 
 def dump_weights(model):
@@ -172,6 +165,27 @@ def count_not_finite(tensor):
     if np.isfinite(np.sum(tensor, dtype="float64")):  # one pass without a second array, for nearly every tensor
         return 0
     return int(tensor.size - np.isfinite(tensor).sum())
+
+
+def _fitting_rows(model, checkpoint, where):
+    """The rows of a model that a checkpoint has tensors for; raises `WeightsMismatch` unless all fit."""
+    fitting, problems = [], []
+    for row in rows(model):
+        if row.name not in checkpoint:
+            if not row.optional:
+                problems.append(f"{row.path}: the checkpoint has no `{row.name}`")
+            continue
+        shape = checkpoint.shape(row.name) if hasattr(checkpoint, "shape") else np.shape(checkpoint[row.name])
+        if tuple(shape) != row.tensor_shape:
+            problems.append(f"{row.path}: expected shape {row.tensor_shape}, but `{row.name}` has {tuple(shape)}")
+        fitting.append(row)
+    if problems:
+        raise WeightsMismatch(
+            f"{len(problems)} weights of a {type(model).__name__} do not fit {where}:\n  "
+            + "\n  ".join(problems)
+            + "\nTake config and weights of the same model; `nlpgen inspect` shows what is there."
+        )
+    return fitting
 
 
 def _leaf_rows(target, path, name, entry, optional=False):

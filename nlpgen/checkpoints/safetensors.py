@@ -9,11 +9,12 @@ import ml_dtypes  # noqa: F401  (makes bfloat16 a NumPy type)
 import safetensors
 import safetensors.numpy
 
-from nlpgen.checkpoints.files import read_json, refuse_what_is_no_weights
+from nlpgen.checkpoints.files import read_json, refuse_what_is_no_weights, write_json
 from nlpgen.errors import CheckpointCorrupt, CheckpointNotFound
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 MAX_HEADER_BYTES = 100_000_000
 
 
@@ -108,6 +109,32 @@ def write_safetensors(path, tensors):
     except safetensors.SafetensorError as error:  # a full disk, say
         raise OSError(str(error)) from error
     Path(path).chmod(0o644)  # the library makes files that only their owner can read
+
+
+def write_shards(folder, tensors, max_bytes):
+    """Write `model.safetensors`, or several files and their index where it would hold more than `max_bytes`.
+
+    Tensors go into files in the order of their names; one that is larger than `max_bytes` has a file of its own.
+
+    Raises:
+        OSError: if they cannot be written.
+    """
+    shards, size = [{}], 0
+    for name, tensor in sorted(tensors.items()):
+        if shards[-1] and size + tensor.nbytes > max_bytes:
+            shards.append({})
+            size = 0
+        shards[-1][name] = tensor
+        size += tensor.nbytes
+    if len(shards) == 1:
+        write_safetensors(folder / WEIGHTS, tensors)
+        return
+    files = {f"model-{i:05}-of-{len(shards):05}.safetensors": shard for i, shard in enumerate(shards, 1)}
+    for file, shard in files.items():
+        write_safetensors(folder / file, shard)
+    total = sum(tensor.nbytes for tensor in tensors.values())
+    weight_map = {name: file for file, shard in files.items() for name in shard}
+    write_json(folder / INDEX, {"metadata": {"total_size": total}, "weight_map": weight_map})
 
 
 def open_safetensors(folder):

@@ -29,6 +29,7 @@ def _wide(x):
 ACTIVATIONS = {
     "gelu": gelu,
     "gelu_erf": gelu,
+    "gelu_python": gelu,
     "gelu_tanh": gelu_tanh,
     "gelu_new": gelu_tanh,
     "gelu_pytorch_tanh": gelu_tanh,

@@ -14,6 +14,8 @@ class InputEmbeddings(keras.layers.Layer):
     Args:
         vocab_size: rows of the token table.
         num_segments: rows of the segment table; 0 for models without one.
+        shared_segments: whether segment ids are rows of the token table, as the speakers of CDial-GPT; there is then no
+            segment table.
         num_positions: rows of the position table; `None` for models that encode position elsewhere.
         size: width of all tables.
         hierarchical: see `PositionEmbedding`.
@@ -23,8 +25,8 @@ class InputEmbeddings(keras.layers.Layer):
         num_tasks: rows of ERNIE's table of tasks; 0 for models without one.
 
     Call arguments:
-        token_ids, segment_ids, position_ids: `(batch, length)`; the last two may be `None`, for segment 0 and for
-            positions 0, 1, 2, ….
+        token_ids, segment_ids, position_ids: `(batch, length)`; the last two may be `None`, for segment 0 (no segment,
+            where the table is shared) and for positions 0, 1, 2, ….
         condition: see `LayerNorm`.
         task_ids: `(batch, length)`; task 0 by default.
     """
@@ -39,6 +41,7 @@ class InputEmbeddings(keras.layers.Layer):
         dropout=0.0,
         initializer_range=0.02,
         norm=None,
+        shared_segments=False,
         num_tasks=0,
         **kwargs,
     ):
@@ -48,8 +51,9 @@ class InputEmbeddings(keras.layers.Layer):
             "dtype": self.dtype_policy,
         }
         self.token = keras.layers.Embedding(vocab_size, size, name="token", **options)
+        self.shared_segments = shared_segments
         self.segment = self.position = self.task = None
-        if num_segments:
+        if num_segments and not shared_segments:
             self.segment = keras.layers.Embedding(num_segments, size, name="segment", **options)
         if num_positions is not None:
             self.position = PositionEmbedding(num_positions, size, hierarchical, name="position", **options)
@@ -66,6 +70,8 @@ class InputEmbeddings(keras.layers.Layer):
 
     def call(self, token_ids, segment_ids=None, position_ids=None, condition=None, task_ids=None):
         x = self.token(token_ids)
+        if self.shared_segments and segment_ids is not None:
+            x = x + self.token(segment_ids)
         if self.segment is not None:
             x = x + self.segment(ops.zeros_like(token_ids) if segment_ids is None else segment_ids)
         if self.position is not None:

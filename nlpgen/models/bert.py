@@ -6,93 +6,32 @@ Also RoBERTa-wwm-ext, MacBERT and ERNIE in BERT's form, which are BERT with othe
 from dataclasses import dataclass
 
 import keras
-from keras import ops
 
 from nlpgen.checkpoints import Transposed
-from nlpgen.layers import InputEmbeddings, TransformerBlock, causal_mask, padding_mask, prefix_mask
-from nlpgen.models.config import Config
-from nlpgen.models.pretrained import Backbone
+from nlpgen.models.encoder import Encoder, EncoderConfig
 
 
 @dataclass(frozen=True)
-class BertConfig(Config):
-    """The fields of `bert_config.json`, then options that bert4keras passes by hand.
+class BertConfig(EncoderConfig):
+    """The fields of `bert_config.json`; see `EncoderConfig` for the options beside them.
 
     Args:
-        embedding_size: width of the token, segment and position tables (ALBERT's factorization); `hidden_size` by
-            default.
-        application: `"encoder"` (every token sees all), `"lm"` (only what stands before it), `"unilm"` (segment 0 sees
-            itself, segment 1 is causal).
         hierarchical_position: alpha of `PositionEmbedding`; `True` is 0.4.
-        residual_attention_scores: whether each block adds its attention scores to the next one's (RealFormer).
-        condition_size, condition_hidden_size, condition_hidden_act: see `LayerNorm`.
     """
 
-    only = {"position_embedding_type": "absolute", "is_decoder": False}
-    applications = ("encoder", "lm", "unilm")
-    vocab_size: int
-    hidden_size: int
-    num_hidden_layers: int
-    num_attention_heads: int
-    intermediate_size: int
-    hidden_act: str = "gelu"
-    hidden_dropout_prob: float = 0.1
-    attention_probs_dropout_prob: float = 0.1
-    max_position_embeddings: int = 512
-    type_vocab_size: int = 2
-    initializer_range: float = 0.02
-    layer_norm_eps: float = 1e-12
-    pad_token_id: int = 0
-    embedding_size: int | None = None
-    application: str = "encoder"
+    only = EncoderConfig.only | {"position_embedding_type": "absolute"}
     hierarchical_position: bool | float | None = None
-    residual_attention_scores: bool = False
-    condition_size: int | None = None
-    condition_hidden_size: int | None = None
-    condition_hidden_act: str = "linear"
 
     def problems(self):
-        found = self._must_be_positive(
-            "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"
-        )
-        found += self._must_be_positive("max_position_embeddings")
-        found += self._must_be_rate("hidden_dropout_prob", "attention_probs_dropout_prob")
-        found += self._must_be_activation("hidden_act", "condition_hidden_act")
-        found = found or self._must_divide("num_attention_heads", "hidden_size")
-        found += self._must_be_above_zero("layer_norm_eps", "initializer_range")
-        found += self._must_be_positive(
-            *(
-                name
-                for name in ("embedding_size", "condition_size", "condition_hidden_size")
-                if getattr(self, name) is not None
-            )
-        )
-        if not 0 <= self.pad_token_id < self.vocab_size:
-            found.append(f"`pad_token_id` must be an id of the vocabulary. Received: {self.pad_token_id}")
-        if self.type_vocab_size < 0:
-            found.append(f"`type_vocab_size` must be 0 or more. Received: {self.type_vocab_size}")
-        alpha = self.hierarchical_position
+        found, alpha = super().problems(), self.hierarchical_position
         if alpha is not None and not isinstance(alpha, bool) and not 0 < alpha < 1:
             found.append(f"`hierarchical_position` must lie between 0 and 1. Received: {alpha}")
-        if self.condition_hidden_size is not None and self.condition_size is None:
-            found.append("`condition_hidden_size` needs `condition_size`")
-        if self.application not in self.applications:
-            found.append(f"`application` must be one of {', '.join(self.applications)}. Received: {self.application!r}")
         return found
 
 
 @keras.saving.register_keras_serializable("nlpgen")
-class Bert(Backbone):
-    """Token, segment and position embeddings, then post-norm Transformer blocks.
-
-    Call arguments:
-        inputs: a dict of `token_ids` `(batch, length)` and, each optional, `segment_ids` and `position_ids` of the same
-            shape, `positions` `(batch, n)` to compute only these positions of the last block, and `condition`
-            `(batch, condition_size)`. `pad_token_id` is padding; "unilm" needs `segment_ids`.
-
-    Returns:
-        Hidden states `(batch, length, hidden_size)`, or `(batch, n, hidden_size)`.
-    """
+class Bert(Encoder):
+    """Token, segment and position embeddings, then post-norm Transformer blocks. See `Encoder` for the call."""
 
     config_class = BertConfig
     model_type = "bert"
@@ -129,116 +68,20 @@ class Bert(Backbone):
 
     def __init__(self, config, **kwargs):
         super().__init__(config, **kwargs)
-        c = config
-        self.embeddings = InputEmbeddings(
-            c.vocab_size,
-            c.type_vocab_size,
-            c.max_position_embeddings,
-            c.embedding_size or c.hidden_size,
-            hierarchical=0.4 if c.hierarchical_position is True else c.hierarchical_position or None,
-            dropout=c.hidden_dropout_prob,
-            initializer_range=c.initializer_range,
-            norm=self.norm_options,
-            dtype=self.dtype_policy,
-            name="embeddings",
+        alpha = config.hierarchical_position
+        self.embeddings = self.new_embeddings(
+            config.max_position_embeddings,
+            hierarchical=0.4 if alpha is True else alpha or None,
             **self.embedding_options,
         )
-        self.embedding_projection = None
-        if self.has_projection:
-            self.embedding_projection = keras.layers.Dense(
-                c.hidden_size,
-                kernel_initializer=keras.initializers.TruncatedNormal(stddev=c.initializer_range),
-                name="embedding_projection",
-                dtype=self.dtype_policy,
-            )
-        self.blocks = [
-            TransformerBlock(
-                c.hidden_size,
-                c.num_attention_heads,
-                c.intermediate_size,
-                activation=c.hidden_act,
-                dropout=c.hidden_dropout_prob,
-                attention_dropout=c.attention_probs_dropout_prob,
-                initializer_range=c.initializer_range,
-                norm=self.norm_options,
-                dtype=self.dtype_policy,
-                name=f"block_{i}",
-            )
-            for i in range(self.num_blocks)
-        ]
+        self.blocks = self.new_blocks(self.num_blocks)
 
     @property
     def embedding_options(self):
-        """Further options of `InputEmbeddings`."""
+        """Further options of `InputEmbeddings`, for what is built on BERT."""
         return {}
-
-    @property
-    def has_projection(self):
-        """Whether there is a dense layer from the embeddings' width to `hidden_size`."""
-        return self.config.embedding_size not in (None, self.config.hidden_size)
 
     @property
     def num_blocks(self):
         """How many blocks have weights of their own."""
         return self.config.num_hidden_layers
-
-    @property
-    def layer_blocks(self):
-        """The block of each layer."""
-        return self.blocks
-
-    @property
-    def norm_options(self):
-        """The options of every `LayerNorm` of the model, its heads included."""
-        c = self.config
-        return {
-            "epsilon": c.layer_norm_eps,
-            "condition_size": c.condition_size,
-            "condition_hidden_size": c.condition_hidden_size,
-            "condition_hidden_act": c.condition_hidden_act,
-        }
-
-    @property
-    def longest(self):
-        """The most tokens that the model reads."""
-        return self.embeddings.position.longest
-
-    def build(self, input_shape=None):
-        self.embeddings.build((None, None))
-        if self.embedding_projection is not None:
-            self.embedding_projection.build((None, None, self.embeddings.token.output_dim))
-        for block in self.blocks:
-            block.build((None, None, self.config.hidden_size))
-
-    def embed(self, inputs):
-        x = self.embeddings(*self.embedding_inputs(inputs))
-        return x if self.embedding_projection is None else self.embedding_projection(x)
-
-    def embedding_inputs(self, inputs):
-        """The arguments of `InputEmbeddings`."""
-        return inputs["token_ids"], *(inputs.get(name) for name in ("segment_ids", "position_ids", "condition"))
-
-    def encode(self, x, inputs):
-        mask, scores, blocks = self.attention_mask(inputs), None, self.layer_blocks
-        for i, block in enumerate(blocks):
-            x, scores, _ = block(
-                x,
-                attention_mask=mask,
-                bias=scores if self.config.residual_attention_scores else None,
-                positions=inputs.get("positions") if i == len(blocks) - 1 else None,
-                condition=inputs.get("condition"),
-            )
-        return x
-
-    def attention_mask(self, inputs):
-        """Which token sees which, `(batch, 1, 1 or length, length)`."""
-        mask = padding_mask(inputs["token_ids"], self.config.pad_token_id)
-        if self.config.application == "lm":
-            return mask & causal_mask(ops.shape(mask)[-1])
-        if self.config.application == "unilm":
-            if inputs.get("segment_ids") is None:
-                raise ValueError(
-                    "A model with application='unilm' needs `segment_ids`: 0 for the source, 1 for the rest."
-                )
-            return mask & prefix_mask(inputs["segment_ids"])
-        return mask

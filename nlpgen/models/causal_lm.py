@@ -29,9 +29,11 @@ class CausalLM(PretrainedModel):
 
     def __init__(self, backbone, **kwargs):
         super().__init__(dtype=backbone.dtype_policy, **kwargs)
+        backbone.head_names("causal_lm")  # an encoder has none, and says which it has
         self.backbone = backbone
         self.tokenizer = backbone.tokenizer
         self.projection = None
+        backbone.head_names("causal_lm")  # raises if there is no such head
         if not getattr(backbone.config, "tie_word_embeddings", True):
             self.projection = keras.layers.Dense(
                 backbone.config.vocab_size, use_bias=False, name="projection", dtype=self.dtype_policy

@@ -20,6 +20,10 @@ class ElectraConfig(BertConfig):
 
     applications = ("encoder",)
 
+    def to_hugging_face(self):
+        # Where it is missing, Hugging Face takes 128.
+        return super().to_hugging_face() | {"embedding_size": self.embedding_size or self.hidden_size}
+
 
 @keras.saving.register_keras_serializable("nlpgen")
 class Electra(Bert):
@@ -64,6 +68,7 @@ class ElectraGenerator(Electra):
     """
 
     model_type = "electra_generator"
+    other_types = ("electra",)
     hugging_face_as = Electra
     checkpoint_names = {
         "embeddings.token": "electra/embeddings/word_embeddings",

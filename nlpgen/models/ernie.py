@@ -9,8 +9,6 @@ import keras
 
 from nlpgen.models.bert import Bert, BertConfig
 
-LAYER, HF_LAYER = "bert/encoder/layer_{i}", "ernie.encoder.layer.{i}"
-
 
 @dataclass(frozen=True)
 class ErnieConfig(BertConfig):
@@ -38,23 +36,9 @@ class Ernie(Bert):
 
     config_class = ErnieConfig
     model_type = "ernie"
+    config_marks = ("use_task_id", "task_type_vocab_size")
     checkpoint_names = Bert.checkpoint_names | {"embeddings.task": "bert/embeddings/task_type_embeddings"}
-    hugging_face_names = {
-        "bert/embeddings/word_embeddings": "ernie.embeddings.word_embeddings.weight",
-        "bert/embeddings/token_type_embeddings": "ernie.embeddings.token_type_embeddings.weight",
-        "bert/embeddings/position_embeddings": "ernie.embeddings.position_embeddings.weight",
-        "bert/embeddings/task_type_embeddings": "ernie.embeddings.task_type_embeddings.weight",
-        "bert/embeddings/LayerNorm": "ernie.embeddings.LayerNorm",
-        f"{LAYER}/attention/self/query": f"{HF_LAYER}.attention.self.query",
-        f"{LAYER}/attention/self/key": f"{HF_LAYER}.attention.self.key",
-        f"{LAYER}/attention/self/value": f"{HF_LAYER}.attention.self.value",
-        f"{LAYER}/attention/output/dense": f"{HF_LAYER}.attention.output.dense",
-        f"{LAYER}/attention/output/LayerNorm": f"{HF_LAYER}.attention.output.LayerNorm",
-        f"{LAYER}/intermediate/dense": f"{HF_LAYER}.intermediate.dense",
-        f"{LAYER}/output/dense": f"{HF_LAYER}.output.dense",
-        f"{LAYER}/output/LayerNorm": f"{HF_LAYER}.output.LayerNorm",
-        "bert/pooler/dense": "ernie.pooler.dense",
-    }
+    hugging_face_names = {"bert/": "ernie."}
     lacks = ()
 
     @property

@@ -11,7 +11,7 @@ from nlpgen.checkpoints.files import replaced_folder
 from nlpgen.errors import InputError, NlpgenError, OutputError
 
 FORMATS = ("tf_saved_model", "onnx")
-INTEGERS = ("token_ids", "segment_ids", "position_ids", "positions", "decoder_token_ids", "task_type_ids")
+INTEGERS = ("token_ids", "segment_ids", "position_ids", "positions", "decoder_token_ids", "task_ids")
 
 
 def signature_of(model, names):

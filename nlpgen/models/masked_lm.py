@@ -77,7 +77,8 @@ class MaskedLM(PretrainedModel):
     """A masked language model: logits of every token of the vocabulary at every position, or at those asked for.
 
     Args:
-        backbone: a built or unbuilt `Backbone`.
+        backbone: a built or unbuilt `Backbone`. Where its architecture has no weights for the head, hidden states and
+            token embeddings are multiplied as they are.
 
     Call arguments:
         inputs: those of the backbone. With `positions` `(batch, n)` the head and the last block run only there.
@@ -91,18 +92,20 @@ class MaskedLM(PretrainedModel):
 
     def __init__(self, backbone, **kwargs):
         super().__init__(dtype=backbone.dtype_policy, **kwargs)
+        backbone.head_names("masked_lm")  # raises for one without
         self.backbone = backbone
         self.tokenizer = backbone.tokenizer
-        c = backbone.config
-        self.head = MaskedLMHead(
-            c.vocab_size,
-            backbone.embeddings.token.output_dim,
-            c.hidden_act,
-            c.initializer_range,
-            norm=backbone.norm_options,
-            dtype=self.dtype_policy,
-            name="head",
-        )
+        c, self.head = backbone.config, None
+        if backbone.head_names("masked_lm"):
+            self.head = MaskedLMHead(
+                c.vocab_size,
+                backbone.embeddings.token.output_dim,
+                c.hidden_act,
+                c.initializer_range,
+                norm=backbone.norm_options,
+                dtype=self.dtype_policy,
+                name="head",
+            )
 
     @property
     def checkpoint_names(self):
@@ -112,7 +115,8 @@ class MaskedLM(PretrainedModel):
     def build(self, input_shape=None):
         if not self.backbone.built:
             self.backbone.build()
-        self.head.build((None, None, self.backbone.config.hidden_size))
+        if self.head is not None:
+            self.head.build((None, None, self.backbone.config.hidden_size))
 
     def call(self, inputs):
         return self.logits(self.backbone(inputs), condition=inputs.get("condition"))
@@ -128,11 +132,15 @@ class MaskedLM(PretrainedModel):
         Returns:
             `(batch, n, vocab_size)` or `(batch, n, k)`.
         """
-        x = self.head(hidden, condition)
-        table, bias = self.backbone.embeddings.token.embeddings, self.head.bias
+        x = hidden if self.head is None else self.head(hidden, condition)
+        table = self.backbone.embeddings.token.embeddings
         if token_ids is not None:
-            table, bias = ops.take(table, token_ids, axis=0), ops.take(bias, token_ids)
-        return ops.matmul(x, ops.transpose(ops.cast(table, x.dtype))) + ops.cast(bias, x.dtype)
+            table = ops.take(table, token_ids, axis=0)
+        logits = ops.matmul(x, ops.transpose(ops.cast(table, x.dtype)))
+        if self.head is None:
+            return logits
+        bias = self.head.bias if token_ids is None else ops.take(self.head.bias, token_ids)
+        return logits + ops.cast(bias, x.dtype)
 
     def fill_mask(self, texts, top_k=5):
         """Guess what stands at each `[MASK]`.
@@ -198,7 +206,9 @@ class MaskedLM(PretrainedModel):
         Only the values are looked at: an untrained head still has the first values of its layer normalization, or a
         bias that is one number. `head_looks_random` asks the loaded model itself.
         """
-        table = backbone_class.heads.get("masked_lm", {})
+        table = backbone_class.head_names("masked_lm")
+        if not table:
+            return
         names = {part: getattr(scope, "scope", scope) for part, scope in table.items()}
         tensors = folder.tensors
         if "bias" in names and names["bias"] not in tensors and f"{names['dense']}/kernel" not in tensors:

@@ -47,6 +47,36 @@ def test_all_problems_in_one_error_and_nothing_assigned(model):
     assert all(np.array_equal(after[name], before[name]) for name in before)
 
 
+class Reads(dict):
+    """Tensors that know their shapes, and which of them were read."""
+
+    read = ()
+
+    def shape(self, name):
+        return super().__getitem__(name).shape
+
+    def __getitem__(self, name):
+        self.read = (*self.read, name)
+        return super().__getitem__(name)
+
+
+def test_tensors_are_read_once_each_and_only_if_all_fit(model):
+    tensors = Reads(dump_weights(model))
+    assert sorted(load_weights(model, tensors)) == list(tensors.read) == sorted(tensors)
+    wrong = Reads(tensors | {"cls/predictions/output_bias": np.zeros(49)})
+    with pytest.raises(WeightsMismatch):
+        load_weights(model, wrong)
+    assert wrong.read == ()
+
+    fused = Fused()
+    fused.build()
+    stored = Reads({"qkv/kernel": np.ones((4, 12)), "qkv/bias": np.ones(12)})
+    load_weights(fused, stored)
+    assert stored.read == ("qkv/bias", "qkv/kernel")
+    with pytest.raises(WeightsMismatch, match=r"expected shape \(4, 12\), but `qkv/kernel` has \(4, 13\)"):
+        load_weights(fused, Reads({"qkv/kernel": np.ones((4, 13)), "qkv/bias": np.ones(12)}))
+
+
 def test_not_finite_weights_are_counted(model):
     tensors = dump_weights(model)
     tensors["cls/predictions/output_bias"][[3, 4]] = np.nan, np.inf

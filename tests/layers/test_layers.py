@@ -64,6 +64,40 @@ def test_hierarchical_positions():
     assert layer.longest == 16
 
 
+@pytest.mark.parametrize("scaling", ["linear", "llama3"])
+def test_rotary_speeds(scaling):
+    """Of each pair of a LLaMA 3.1, by the cases of its paper."""
+    size, base, factor, low, high, original = 128, 500000.0, 8.0, 1.0, 4.0, 8192
+    options = {"rope_type": scaling, "factor": factor}
+    if scaling == "llama3":
+        options |= {"low_freq_factor": low, "high_freq_factor": high, "original_max_position_embeddings": original}
+    expected, cases = [], set()
+    for i in range(size // 2):
+        speed = 1 / base ** (2 * i / size)
+        length = 2 * np.pi / speed  # of one turn, in positions
+        if scaling == "linear" or length > original / low:
+            expected.append(speed / factor)
+            cases.add("slow")
+        elif length < original / high:
+            expected.append(speed)
+            cases.add("kept")
+        else:
+            share = (original / length - low) / (high - low)
+            expected.append((1 - share) * speed / factor + share * speed)
+            cases.add("between")
+    assert cases == ({"slow"} if scaling == "linear" else {"slow", "kept", "between"})
+    np.testing.assert_allclose(layers.rotary_speeds(size, base, options), expected, rtol=1e-12)
+    plain, scaled = (layers.RotaryEmbedding(base, interleaved=False, scaling=s) for s in (None, options))
+    x = np.random.default_rng(0).normal(size=(1, 1, 2, size)).astype("float32")
+    angles = 1000 * np.array(expected)
+    first, second = x[0, 0, 1, :64], x[0, 0, 1, 64:]
+    turned = [first * np.cos(angles) - second * np.sin(angles), second * np.cos(angles) + first * np.sin(angles)]
+    out = array(scaled(x, np.array([0, 1000])))
+    assert_close(out[0, 0, 1], np.concatenate(turned), 1e-4)  # angles of 1000 have a float32 error of 6e-5
+    assert_close(out[0, 0, 0], x[0, 0, 0])
+    assert np.abs(out - array(plain(x, np.array([0, 1000])))).max() > 0.1
+
+
 def test_masks():
     assert array(layers.padding_mask(IDS))[:, 0, 0].tolist() == (IDS != 0).tolist()
     assert array(layers.causal_mask(4))[0, 0].tolist() == np.tril(np.ones((4, 4), bool)).tolist()
@@ -81,6 +115,15 @@ def test_masks():
         layers.TransformerBlock(8, 2, 16, "relu", norm={"epsilon": 1e-6}),
         layers.LayerNorm(1e-6, condition_size=3),
         layers.PositionEmbedding(5, 8, hierarchical=0.4),
+        layers.RotaryEmbedding(1e6, interleaved=False, scaling={"rope_type": "linear", "factor": 2.0}),
+        layers.PreNormBlock(
+            8,
+            4,
+            12,
+            gated=True,
+            norm={"kind": "rms"},
+            attention={"num_key_value_heads": 2, "head_size": 6, "rotary": {"base": 1e5}, "head_norm": 1e-6},
+        ),
         layers.InputEmbeddings(20, 2, 10, 8, hierarchical=0.4),
     ],
     ids=lambda layer: type(layer).__name__,

@@ -10,6 +10,7 @@ import pytest
 from nlpgen import GPT2, Bert, BertConfig, CausalLM, GPT2Config, MaskedLM, NextSentence
 from nlpgen.errors import InputError, OutputError
 from tests.helpers import IDS, SEGMENTS, SMALL, array, assert_close, random_weights
+from tests.small_models import NAMES, inputs_of, small_model
 
 tensorflow_only = pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="the TensorFlow backend writes it")
 POSITIONS = np.array([[4, 0, 0], [1, 6, 2]], "int32")
@@ -47,6 +48,19 @@ def test_onnx(name, tmp_path):
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
     for rows in (1, 3):
         x = feed(inputs, rows)
+        (out,) = session.run(None, x)
+        assert_close(out, array(model(x)), 1e-4)
+
+
+@tensorflow_only
+@pytest.mark.parametrize(("name", "head"), NAMES)
+def test_onnx_of_every_architecture(name, head, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    model = small_model(name, head)
+    model.export(tmp_path / "model.onnx", format="onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    for rows in (1, 3):
+        x = inputs_of(model, rows)
         (out,) = session.run(None, x)
         assert_close(out, array(model(x)), 1e-4)
 

@@ -8,6 +8,7 @@ from nlpgen import CausalLM
 from tests.helpers import GOLDEN, array, assert_close
 
 pytestmark = pytest.mark.backends
+TRANSFORMERS = ["hf_gpt2_lm", "hf_llama", "hf_qwen2", "hf_qwen3"]
 
 
 @pytest.mark.parametrize(("folder", "variant"), [("b4k_gpt2", "lm_linear")])
@@ -19,7 +20,7 @@ def test_bert4keras(folder, variant):
     assert_close(out, golden[f"{variant}/out_lm"])
 
 
-@pytest.mark.parametrize("folder", ["hf_gpt2_lm"])
+@pytest.mark.parametrize("folder", TRANSFORMERS)
 def test_transformers(folder):
     golden = np.load(GOLDEN / folder / "golden.npz")
     model = CausalLM.from_pretrained(GOLDEN / folder)
@@ -29,7 +30,7 @@ def test_transformers(folder):
     assert_close(array(model(inputs)), golden["out/logits"])
 
 
-@pytest.mark.parametrize("folder", ["hf_gpt2_lm"])
+@pytest.mark.parametrize("folder", TRANSFORMERS)
 def test_with_a_cache_it_is_the_same(folder):
     """A text read in two parts, in a cache longer than it is, padded on the left or not."""
     model = CausalLM.from_pretrained(GOLDEN / folder)
@@ -47,3 +48,19 @@ def test_with_a_cache_it_is_the_same(folder):
     together, whole = array(ops.concatenate(parts, axis=1)), array(whole)
     assert_close(together[0], whole[0])
     assert_close(together[1, 3:], whole[1, 3:])
+
+
+@pytest.mark.parametrize("folder", ["hf_llama", "hf_qwen2", "hf_qwen3"])
+def test_the_likeliest_continuation(folder):
+    """Twelve tokens after a prompt of five, each step reading one token and the cache."""
+    expected = np.load(GOLDEN / folder / "golden.npz")["generate/greedy"]
+    model = CausalLM.from_pretrained(GOLDEN / folder)
+    backbone, (batch, length) = model.backbone, expected.shape
+    ids, read, cache = expected[:, :5], 0, backbone.empty_cache(batch, length)
+    while ids.shape[1] < length:
+        positions = np.arange(read, ids.shape[1])
+        inputs = {"token_ids": ids[:, read:], "position_ids": positions}
+        hidden, cache = backbone.encode_cached(backbone.embed(inputs), inputs, cache, read)
+        read = ids.shape[1]
+        ids = np.concatenate([ids, array(model.logits(hidden[:, -1:])).argmax(axis=-1)], axis=1)
+    np.testing.assert_array_equal(ids, expected)
