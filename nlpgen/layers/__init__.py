@@ -1,7 +1,8 @@
 from nlpgen.layers.activations import ACTIVATIONS
-from nlpgen.layers.attention import MultiHeadAttention, written_cache
+from nlpgen.layers.attention import NORMALIZATIONS, MultiHeadAttention, attention_weights, written_cache
 from nlpgen.layers.block import CrossAttentionBlock, PreNormBlock, TransformerBlock
 from nlpgen.layers.embeddings import InputEmbeddings
+from nlpgen.layers.gated_attention import GatedAttentionUnit
 from nlpgen.layers.masks import causal_mask, padding_mask, prefix_mask
 from nlpgen.layers.norms import LayerNorm, RMSNorm, make_norm
 from nlpgen.layers.positions import (
@@ -9,13 +10,16 @@ from nlpgen.layers.positions import (
     RelativePositionBias,
     RelativeSinusoids,
     RotaryEmbedding,
+    SinusoidalEmbedding,
     relative_position_buckets,
     rotary_speeds,
 )
 
 __all__ = [
     "ACTIVATIONS",
+    "NORMALIZATIONS",
     "CrossAttentionBlock",
+    "GatedAttentionUnit",
     "InputEmbeddings",
     "LayerNorm",
     "MultiHeadAttention",
@@ -25,7 +29,9 @@ __all__ = [
     "RelativePositionBias",
     "RelativeSinusoids",
     "RotaryEmbedding",
+    "SinusoidalEmbedding",
     "TransformerBlock",
+    "attention_weights",
     "causal_mask",
     "make_norm",
     "padding_mask",
