@@ -47,7 +47,7 @@ class Beam:
         >>> def step(token_ids, state):
         ...     return ops.take(after, token_ids, axis=0), state
         >>> found = Beam(2).search(step, np.array([0]), (), max_new_tokens=3, end_id=0)
-        >>> ops.convert_to_numpy(found.token_ids).tolist(), round(float(np.exp(found.scores[0, 0])), 4)
+        >>> ops.convert_to_numpy(found.token_ids).tolist(), round(float(ops.exp(found.scores)[0, 0]), 4)
         ([[[2, 0, 0]]], 0.36)
     """
 

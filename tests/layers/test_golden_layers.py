@@ -131,7 +131,7 @@ def test_feed_forward(case, activation, gated):
 
 def test_sinusoids():
     (x,) = inputs("sinusoidal_add")
-    vectors = SinusoidalEmbedding(16)(np.arange(9))
+    vectors = array(SinusoidalEmbedding(16)(np.arange(9)))
     equals(x + vectors, "sinusoidal_add")
     equals(inputs("sinusoidal_mul")[0] * (vectors + 1), "sinusoidal_mul")
     equals(vectors[None], "sinusoidal_zero")
