@@ -227,9 +227,8 @@ def row(result):
 def report(results):
     """Print the Markdown table."""
     masked = {result["masked"] for result in results.values()}
-    print(
-        f"{machine('tensorflow', 'tensorflow-cpu', 'keras')}; about {max(masked):,} masked tokens; seed {BASE['seed']}.\n"
-    )
+    where = machine("tensorflow", "tensorflow-cpu", "keras")
+    print(f"{where}; seed {BASE['seed']}; about {max(masked):,} masked tokens.\n")
     print("| recipe | updates | tokens/s | seconds | warm start s | accuracy % | loss | bits a character |")
     print("|---|---|---|---|---|---|---|---|")
     for name, result in results.items():
