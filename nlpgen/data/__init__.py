@@ -3,6 +3,7 @@ from nlpgen.data.masking import Masking
 from nlpgen.data.packing import pack
 from nlpgen.data.pretraining import PackedRows, causal_lm_batch, endless, masked_lm_batch, unilm_batch
 from nlpgen.data.token_cache import TokenCache, make_cache
+from nlpgen.data.vocabulary import corpus_vocab
 
 __all__ = [
     "Corpus",
@@ -11,6 +12,7 @@ __all__ = [
     "PackedRows",
     "TokenCache",
     "causal_lm_batch",
+    "corpus_vocab",
     "endless",
     "make_cache",
     "masked_lm_batch",

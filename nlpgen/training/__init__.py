@@ -2,7 +2,7 @@ from nlpgen.training.optimizers import adamw
 from nlpgen.training.pretraining import Run, compile_for_pretraining, pretrain
 from nlpgen.training.schedules import WarmupStableDecay
 from nlpgen.training.state import has_state, load_state, read_record, save_state
-from nlpgen.training.warm_start import extended_positions, sinusoids, token_embeddings
+from nlpgen.training.warm_start import extended_positions, sinusoids, token_embeddings, warm_embeddings
 
 __all__ = [
     "Run",
@@ -17,4 +17,5 @@ __all__ = [
     "save_state",
     "sinusoids",
     "token_embeddings",
+    "warm_embeddings",
 ]
