@@ -249,8 +249,8 @@ def test_layouts_of_brightmart_that_compute_something_else(brightmart):
 
 def test_a_release_of_electra_holds_both_models(tmp_path):
     """Names as in google-research/electra: the generator has the discriminator's embeddings and its own widths."""
-    both = ElectraConfig(**SMALL | {"hidden_size": 128})
-    small = both.replace(hidden_size=64, intermediate_size=256, num_attention_heads=1, embedding_size=128)
+    both = ElectraConfig(**SMALL)
+    small = both.replace(hidden_size=128, num_attention_heads=2, intermediate_size=24, embedding_size=16)
     detector = built(ReplacedTokenDetector(Electra(both)))
     generator = MaskedLM(ElectraGenerator(small))
     generator.build()
