@@ -60,8 +60,8 @@ class PretrainedModel(keras.Model):
         Args:
             name_or_folder: an embedded model (`nlpgen.embedded_models()`), or a folder: a Google TensorFlow release, a
                 Hugging Face folder, or what `save_pretrained` wrote.
-            backbone: that of another model, to share. Of the checkpoint only the head is read then, and of the other
-                arguments only `check_finite` may be given.
+            backbone: that of another model, to share. Of the checkpoint only the head is read then, and no argument may
+                be given that would change the backbone.
             model_type: the architecture, a key of `nlpgen.ARCHITECTURES`, where neither config nor tensors tell it.
             dtype: type of weights and computation, e.g. `"bfloat16"`, or a Keras policy; `"auto"` for the type of the
                 file, if all of it is float16 or bfloat16; Keras' default otherwise.
@@ -79,17 +79,20 @@ class PretrainedModel(keras.Model):
             NonFiniteWeights: with the file, what was expected against what was found, and what to do.
         """
         folder = open_folder(name_or_folder)
-        if backbone is not None:
-            options = {"model_type": model_type, "tokenizer": tokenizer, "dtype": dtype, "keep_tokens": keep_tokens}
-            options |= {"compound_tokens": compound_tokens, **config_changes}
-            given = [name for name, value in options.items() if value is not None]
-            if given:
-                raise InputError(f"A model that shares a `backbone` takes it as it is: leave {', '.join(given)} away.")
-            return _sharing(cls, backbone, folder, check_finite)
         if model_type is not None:
             folder = dataclasses.replace(folder, config=folder.config | {"model_type": model_type})
-        model, folder = prepare(cls, folder, dtype, keep_tokens, compound_tokens, config_changes, tokenizer)
-        used = load_weights(model, folder.tensors, check_finite, where=folder.path)
+        if backbone is None:
+            model, folder = prepare(cls, folder, dtype, keep_tokens, compound_tokens, config_changes, tokenizer)
+            tensors = folder.tensors
+        else:
+            options = {"tokenizer": tokenizer, "dtype": dtype, "keep_tokens": keep_tokens}
+            options |= {"compound_tokens": compound_tokens}
+            given = [name for name, value in (options | config_changes).items() if value is not None]
+            if given:
+                raise InputError(f"A model that shares a `backbone` takes it as it is: leave {', '.join(given)} away.")
+            model, folder = _over_shared(cls, backbone, folder)
+            tensors = ChainMap(dump_weights(backbone), folder.tensors)  # the backbone stays what it is
+        used = load_weights(model, tensors, check_finite, where=folder.path)
         report_unread(model, folder, used)
         return model
 
@@ -456,15 +459,13 @@ def save_models(folder, models, format="nlpgen", dtype=None, max_shard_size=None
     )
 
 
-def _sharing(cls, backbone, folder, check_finite):
-    """A model over a backbone that exists, with the head that a folder has."""
+def _over_shared(cls, backbone, folder):
+    """A built model over a backbone that exists, and the folder with the tensors of its head."""
     folder = folder.named_by(type(backbone).architecture(folder).hugging_face_names)
     cls.check_checkpoint(folder, type(backbone))
     model = cls.over(backbone)
     model.build()
-    tensors = ChainMap(dump_weights(backbone), folder.tensors)  # the backbone stays what it is
-    report_unread(model, folder, load_weights(model, tensors, check_finite, where=folder.path))
-    return model
+    return model, folder
 
 
 def _architectures(base):

@@ -282,6 +282,11 @@ def test_pooler_and_next_sentence(family):
         (RoFormerConfig, {"norm_type": "rms_norm"}, "`norm_type` must be 'layer_norm'"),
         (RoFormerV2Config, {"use_bias": True}, "`use_bias` must be False"),
         (RoFormerV2Config, {"condition_size": 4}, "norms are not conditional"),
+        (
+            NezhaConfig,
+            {"application": "unilm", "shared_segment_embeddings": True},
+            "may be true with 'encoder' and 'lm'",
+        ),
         (BertConfig, {"add_cross_attention": True}, "`add_cross_attention` must be False"),
     ],
 )
