@@ -198,7 +198,9 @@ class MaskedLM(PretrainedModel):
         Only the values are looked at: an untrained head still has the first values of its layer normalization, or a
         bias that is one number. `head_looks_random` asks the loaded model itself.
         """
-        table = backbone_class.heads.get("masked_lm", {})
+        table = backbone_class.heads.get("masked_lm")
+        if not table:  # no such head, which the constructor says, or one without weights
+            return
         names = {part: getattr(scope, "scope", scope) for part, scope in table.items()}
         tensors = folder.tensors
         if "bias" in names and names["bias"] not in tensors and f"{names['dense']}/kernel" not in tensors:
