@@ -1,10 +1,12 @@
-from nlpgen.training.optimizers import adamw
+from nlpgen.training.optimizers import BertAdam, adamw
 from nlpgen.training.pretraining import Run, compile_for_pretraining, pretrain
-from nlpgen.training.schedules import WarmupStableDecay
+from nlpgen.training.schedules import PiecewiseLinear, WarmupStableDecay
 from nlpgen.training.state import has_state, load_state, read_record, save_state
 from nlpgen.training.warm_start import extended_positions, sinusoids, token_embeddings, warm_embeddings
 
 __all__ = [
+    "BertAdam",
+    "PiecewiseLinear",
     "Run",
     "WarmupStableDecay",
     "adamw",
