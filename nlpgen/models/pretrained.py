@@ -218,14 +218,12 @@ class Backbone(PretrainedModel):
             cls in likely or cls.is_shown_by(folder) or not any(each.is_shown_by(folder) for each in likely)
         ):
             return cls
-        what = f"{folder.config_path} says model_type {folder.config.get('model_type')!r}"
-        if called:
-            what = f"The tensors of {folder.path} are not those of it"
+        what = f"The tensors of {folder.path} are not those of a {cls.__name__}."
+        if not called:
+            said = folder.config.get("model_type")
+            what = f"{folder.config_path} says model_type {said!r}, but {cls.__name__} reads {cls.model_type!r}."
         names = " or ".join(each.__name__ for each in likely if each is not cls)
-        raise ConfigError(
-            f"{cls.__name__} reads model_type {cls.model_type!r}. {what}. "
-            f"Use {names or 'the class of that architecture'}."
-        )
+        raise ConfigError(f"{what} Use {names or 'the class of that architecture'}.")
 
     @classmethod
     def is_called(cls, folder):
