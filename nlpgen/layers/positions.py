@@ -69,7 +69,7 @@ class RotaryEmbedding(keras.layers.Layer):
         if positions is None:
             positions = ops.arange(ops.shape(x)[2])
         speeds = (self.base ** -(np.arange(0, size, 2) / size)).astype("float32")
-        angles = ops.cast(positions, "float32")[..., None] * speeds
+        angles = ops.cast(positions, "float32")[..., None] * ops.convert_to_tensor(speeds)
         if len(angles.shape) == 3:
             angles = angles[:, None]  # (batch, 1, length, size / 2)
         sin, cos = ops.sin(angles), ops.cos(angles)
