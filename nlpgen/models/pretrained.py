@@ -76,13 +76,17 @@ class PretrainedModel(keras.Model):
         return model
 
     @classmethod
-    def over(cls, backbone):
-        """The model on a backbone."""
+    def over(cls, backbone, folder):
+        """The model on a backbone, as an open `ModelFolder` describes it."""
         return cls(backbone)
 
     @classmethod
     def check_checkpoint(cls, folder, backbone_class):
         """Raise or warn where the tensors of a folder are not fit for this model, before it is made."""
+
+    def head_config(self):
+        """Fields of `config.json` that say what stands on the backbone."""
+        return {}
 
     def save_pretrained(self, folder, format="nlpgen", dtype=None):
         """Write config, vocabulary and weights; a reader finds the old folder or the new one, never a part.
@@ -167,7 +171,7 @@ class Backbone(PretrainedModel):
         return cls.config_class.from_dict(folder.config, folder.config_path)
 
     @classmethod
-    def over(cls, backbone):
+    def over(cls, backbone, folder):
         return backbone
 
     def embed(self, inputs):
@@ -243,7 +247,7 @@ def prepare(cls, folder, dtype=None, keep_tokens=None, compound_tokens=None, con
     if vocab is not None:
         tokenizer = _tokenizer(vocab, folder.tokenizer_config)
         config = config.replace(pad_token_id=tokenizer.pad_id)
-    model = cls.over(backbone_class(config.replace(**config_changes), dtype=dtype))
+    model = cls.over(backbone_class(config.replace(**config_changes), dtype=dtype), folder)
     model.build()
     model.tokenizer = backbone_of(model).tokenizer = tokenizer
     return model, dataclasses.replace(folder, tensors=tensors)
@@ -295,6 +299,7 @@ def save_models(folder, models, format="nlpgen", dtype=None):
         "model_type": backbone.model_type,
         "architectures": [kind.format(type(backbone).__name__)],
         **{name: value for name, value in fields.items() if value is not None},
+        **{name: value for each in models for name, value in each.head_config().items()},
     }
     settings = None
     if tokenizer is not None:

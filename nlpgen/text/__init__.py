@@ -1,4 +1,4 @@
-from nlpgen.text.batches import bucket, length_batches, pad
+from nlpgen.text.batches import bucket, length_batches, pad, shuffled_batches
 from nlpgen.text.tokenizer import Encoding, Tokenizer, check_texts, check_truncation, fit_lengths, shorten
 from nlpgen.text.vocab import Vocab
 from nlpgen.text.wordpiece import WordPieceTokenizer
@@ -15,4 +15,5 @@ __all__ = [
     "length_batches",
     "pad",
     "shorten",
+    "shuffled_batches",
 ]
