@@ -100,8 +100,7 @@ def fine_tune(
     model.compile(adamw(schedule, weight_decay), loss, jit_compile=model.jit_compile)
     generator, history, best = np.random.default_rng(seed), [], None
     for epoch in range(1, epochs + 1):
-        begin = time.perf_counter()
-        model.reset_metrics()
+        begin, total = time.perf_counter(), 0.0
         for indices, length in shuffled_batches(lengths, batch_size, generator):
             value = float(model.train_on_batch(*batch(indices, length), return_dict=True)["loss"])
             if not math.isfinite(value):
@@ -109,7 +108,8 @@ def fine_tune(
                     f"The loss is {value} in epoch {epoch} with learning_rate={learning_rate}. Try a lower one, or "
                     "float32 where the model computes in half precision."
                 )
-        history.append({"epoch": epoch, "loss": value, "seconds": time.perf_counter() - begin})
+            total += value * len(indices)
+        history.append({"epoch": epoch, "loss": total / len(lengths), "seconds": time.perf_counter() - begin})
         if score is not None:
             history[-1]["score"] = score()
             if best is None or history[-1]["score"] > best[0]:
