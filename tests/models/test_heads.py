@@ -168,7 +168,7 @@ def test_loss_of_a_tagger(decoder, weights):
     model = make(decoder)
     logits = outputs(model).astype("float64")
     y = np.array([[-100, 0, 2, -100, -100, -100, -100], [-100, 1, 1, 2, 0, 1, -100]], dtype="int32")
-    found = float(model.compute_loss(y=ops.convert_to_tensor(y), y_pred=logits, sample_weight=weights))
+    found = array(model.compute_loss(y=ops.convert_to_tensor(y), y_pred=logits, sample_weight=weights))
     rows = np.ones(2) if weights is None else weights
     if decoder == "softmax":
         log = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
@@ -191,7 +191,7 @@ def test_loss_of_a_span_tagger():
             for s, t in zip(scores.reshape(6, -1), y.reshape(6, -1), strict=True)
         ]
     )
-    assert float(model.compute_loss(y=y, y_pred=scores)) == pytest.approx(expected, rel=1e-5)
+    assert array(model.compute_loss(y=y, y_pred=scores)) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("name", MODELS)
