@@ -123,13 +123,13 @@ def viterbi(emissions, padding_mask, transitions, start, end):
     into = ops.transpose(transitions)
 
     def step(label, now):
-        state, moves = now
+        state, moves = now[:, :-1], now[:, -1] > 0
         before = ops.cast(ops.argmax(state + ops.take(into, label, axis=0), axis=-1), "int32")
         return ops.where(moves, before, label), label
 
     last = ops.cast(ops.argmax(states[-1] + end, axis=-1), "int32")
     before = ops.concatenate([states[:1], states[:-1]], axis=0)  # what step t comes from
-    _, path = ops.scan(step, last, (before, _steps(counts)), reverse=True)
+    _, path = ops.scan(step, last, _with_moves(before, counts), reverse=True)
     path = ops.take_along_axis(ops.transpose(path), ops.argsort(order, axis=-1), axis=1)
     return ops.where(padding_mask, path, 0)
 
@@ -147,17 +147,21 @@ def _forward(emissions, counts, transitions, start, reduce):
     """Sum or maximum over all that came before, for each position and label: `(length, batch, labels)`."""
 
     def step(before, now):
-        emission, moves = now
+        emission, moves = now[:, :-1], now[:, -1:] > 0
         after = reduce(before[:, :, None] + transitions) + emission
-        after = ops.where(moves[:, None], after, before)
+        after = ops.where(moves, after, before)
         return after, after
 
-    # The first step goes from the first state to itself, so that a length of 1 is no special case.
-    _, states = ops.scan(step, emissions[:, 0] + start, (ops.transpose(emissions, (1, 0, 2)), _steps(counts)))
-    return states
+    table = _with_moves(ops.transpose(emissions, (1, 0, 2)), counts)
+    return ops.scan(step, emissions[:, 0] + start, table)[1]
 
 
-def _steps(counts):
-    """Where the chain moves on from one position to the next: `(length, batch)`."""
-    counts = ops.transpose(counts)
-    return ops.concatenate([ops.zeros_like(counts[:1]), counts[1:]], axis=0)
+def _with_moves(table, counts):
+    """A last column that is 1 where the chain moves on to a position: `(length, batch, labels + 1)`.
+
+    It does not move on to the first, so that a length of 1 is no special case. One tensor, because Keras 3.15 cannot
+    scan several of unknown length on TensorFlow.
+    """
+    moves = ops.transpose(ops.cast(counts, "float32"))[..., None]
+    moves = ops.concatenate([ops.zeros_like(moves[:1]), moves[1:]], axis=0)
+    return ops.concatenate([table, moves], axis=-1)

@@ -207,6 +207,23 @@ def test_float32_inside_a_half_precision_model():
     assert_close(array(found), expected)
 
 
+@pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="only TensorFlow compiles for unknown lengths")
+def test_unknown_lengths():
+    import tensorflow as tf
+
+    crf, emissions, labels = example(9)
+    mask = np.array(MASKS["holes"], dtype=bool)
+    signature = [
+        tf.TensorSpec([None, None, 3]),
+        tf.TensorSpec([None, None], tf.int64),
+        tf.TensorSpec([None, None], tf.bool),
+    ]
+    compiled = tf.function(lambda e, y, m: (crf(e, y, m), crf.decode(e, m)), input_signature=signature)
+    found, path = compiled(emissions, labels, mask)
+    assert_close(array(found), array(crf(emissions, labels, mask)))
+    np.testing.assert_array_equal(array(path), array(crf.decode(emissions, mask)))
+
+
 def test_config_and_errors():
     config = keras.saving.serialize_keras_object(CRF(4, True, 10.0))
     assert (
