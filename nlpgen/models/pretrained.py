@@ -97,13 +97,17 @@ class PretrainedModel(keras.Model):
         return model
 
     @classmethod
-    def over(cls, backbone):
-        """The model on a backbone."""
+    def over(cls, backbone, folder):
+        """The model on a backbone, as an open `ModelFolder` describes it."""
         return cls(backbone)
 
     @classmethod
     def check_checkpoint(cls, folder, backbone_class):
         """Raise or warn where the tensors of a folder are not fit for this model, before it is made."""
+
+    def head_config(self):
+        """Fields of `config.json` that say what stands on the backbone."""
+        return {}
 
     def save_pretrained(self, folder, format="nlpgen", dtype=None, others=(), max_shard_size=None):
         """Write config, vocabulary and weights; a reader finds the old folder or the new one, never a part.
@@ -266,7 +270,7 @@ class Backbone(PretrainedModel):
         return cls.config_class.from_dict(folder.config, folder.config_path)
 
     @classmethod
-    def over(cls, backbone):
+    def over(cls, backbone, folder):
         return backbone
 
     def embed(self, inputs):
@@ -373,7 +377,7 @@ def prepare(cls, folder, dtype=None, keep_tokens=None, compound_tokens=None, con
     if tokenizer is not None:
         config = config.replace(pad_token_id=tokenizer.pad_id)
     dtype = _stored_type(tensors) if dtype == "auto" else dtype
-    model = cls.over(backbone_class(config.replace(**config_changes), dtype=dtype))
+    model = cls.over(backbone_class(config.replace(**config_changes), dtype=dtype), folder)
     model.build()
     model.tokenizer = backbone_of(model).tokenizer = tokenizer
     return model, dataclasses.replace(folder, tensors=tensors)
@@ -443,6 +447,7 @@ def save_models(folder, models, format="nlpgen", dtype=None, max_shard_size=None
         "model_type": architecture.model_type,
         "architectures": [kind.format(architecture.__name__)],
         **{name: value for name, value in fields.items() if value is not None or name == "pad_token_id"},
+        **{name: value for each in models for name, value in each.head_config().items()},
     }
     about = {"nlpgen_version": __version__, "architecture": backbone.model_type}
     save_folder(
@@ -461,7 +466,7 @@ def _over_shared(cls, backbone, folder):
     """A built model over a backbone that exists, and the folder with the tensors of its head."""
     folder = folder.named_by(type(backbone).architecture(folder).hugging_face_names)
     cls.check_checkpoint(folder, type(backbone))
-    model = cls.over(backbone)
+    model = cls.over(backbone, folder)
     model.build()
     return model, folder
 
