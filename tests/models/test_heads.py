@@ -67,7 +67,7 @@ def test_folders(name, format, bert_folder, tmp_path):
     model.save_pretrained(tmp_path / "out", format)
     again = type(model).from_pretrained(tmp_path / "out")
     assert again.labels == LABELS
-    assert again.get_config()["tokenizer"] == model.get_config()["tokenizer"]
+    assert again.tokenizer.get_config() == model.tokenizer.get_config()
     assert again.head_config() == model.head_config()
     np.testing.assert_array_equal(outputs(again), outputs(model))
 
