@@ -8,7 +8,8 @@ a target after it. Options, states and resuming are those of `pretrain_mlm.py`.
 
 import sys
 
-from pretrain_mlm import arguments, make_model, open_run, train
+from pretraining.options import options
+from pretraining.run import make_model, open_corpus, start, train
 
 from nlpgen.data import causal_lm_batch, unilm_batch
 from nlpgen.errors import NlpgenError
@@ -16,11 +17,11 @@ from nlpgen.training.held_out import next_token_scores
 
 
 def main(argv=None):
-    parser = arguments(__doc__.splitlines()[0])
+    parser = options(__doc__.splitlines()[0])
     parser.add_argument("--unilm", action="store_true", help="source and target in a row, instead of plain text")
-    parser.add_argument("--evaluate-every", type=int, default=10, help="windows between two held-out evaluations")
     args = parser.parse_args(argv)
-    shard, saved, tokenizer, rows, held_out = open_run(args)
+    shard, resumed = start(args)
+    tokenizer, rows, held_out = open_corpus(args)
     model = make_model(args, tokenizer, rows, "unilm" if args.unilm else "lm")
 
     def batch(index, rows=rows, size=args.batch, shard=shard):
@@ -29,10 +30,10 @@ def main(argv=None):
         return causal_lm_batch(rows, index, size, shard)
 
     def evaluate():
-        first = [batch(i, held_out, 32, (0, 1)) for i in range(8)]
-        return {"all": round(next_token_scores(model, first)["accuracy"], 4)}
+        judged = [batch(i, held_out, 32, (0, 1)) for i in range(8)]
+        return {"all": round(next_token_scores(model, judged)["accuracy"], 4)}
 
-    train(args, model, batch, saved, evaluate=evaluate, first=shard[0] == 0)
+    train(args, model, batch, shard, resumed, evaluate=evaluate)
 
 
 if __name__ == "__main__":
