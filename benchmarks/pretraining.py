@@ -130,13 +130,13 @@ def ours(spec, args):
 
     from nlpgen import Bert, BertConfig, MaskedLM
     from nlpgen.data import Masking
-    from nlpgen.training import adamw, compile_for_pretraining
+    from nlpgen.training import adamw
 
     keras.utils.set_random_seed(args.seed)
     dtype = "mixed_bfloat16" if spec["dtype"] == "bfloat16" else spec["dtype"]
     model = MaskedLM(Bert(BertConfig(**SHAPE), dtype=dtype))
     model.build()
-    compile_for_pretraining(model, adamw(1e-4), jit_compile=spec.get("jit", False))
+    model.compile(adamw(1e-4), jit_compile=spec.get("jit", False))
     masking = Masking(SHAPE["vocab_size"], MASK_ID, (MASK_ID,), FIRST_ID, rate=args.rate)
     rng = np.random.default_rng(args.seed)
     rows = rng.integers(FIRST_ID, SHAPE["vocab_size"], (args.batch, args.length), dtype="int32")

@@ -150,11 +150,11 @@ def tokenised(recipe, args):
 def train(model, rows, masking, recipe, seconds):
     """Train for the given seconds; the learning rate ends at zero."""
     from nlpgen.data import masked_lm_batch
-    from nlpgen.training import WarmupStableDecay, adamw, compile_for_pretraining
+    from nlpgen.training import WarmupStableDecay, adamw
 
     accumulate = recipe["accumulate"]
     optimizer = adamw(0.0, accumulate=accumulate)
-    compile_for_pretraining(model, optimizer)
+    model.compile(optimizer)
 
     def step(index, learning_rate):
         optimizer.learning_rate = learning_rate
