@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 
 from nlpgen import GPT2, Bert, BertConfig, GPT2Config, MaskedLM, WordPieceTokenizer
+from nlpgen.checkpoints import open_folder
 from nlpgen.data import Corpus, PackedRows, corpus_vocab, endless, find_cache, make_cache
 from nlpgen.errors import InputError
 from nlpgen.text import Vocab
@@ -61,7 +62,7 @@ def open_corpus(args, words=False):
     """`(tokenizer, rows, held_out)`; vocabulary and tokenised corpus are made at the first run."""
     work, corpus = Path(args.work).expanduser(), Corpus(args.corpus, args.genres)
     source = args.init or args.embeddings
-    given = Path(source, "vocab.txt") if source else args.vocab
+    given = open_folder(source).path / "vocab.txt" if source else args.vocab
     vocab = Vocab.read(given) if given else corpus_vocab(work / "vocab.txt", corpus, args.vocab_size)
     tokenizer = WordPieceTokenizer(vocab)
     cache = find_cache(work / "cache", corpus, tokenizer, words)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from nlpgen import MaskedLM
+from nlpgen import GPT2, CausalLM, MaskedLM
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ["--layers", "2", "--hidden", "16", "--heads", "2", "--ffn", "32", "--positions", "32"]
@@ -122,8 +122,10 @@ def test_gpt_learns(corpus, tmp_path, objective):
     assert history[-1]["held_out"]["all"] > 0.1
     assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
     assert list((tmp_path / "board").rglob("*.tfevents*")) or list((tmp_path / "board").rglob("events*"))
-    model = MaskedLM.from_pretrained(tmp_path / "model")
-    assert model.backbone.config.application == ("unilm" if objective else "lm")
+    if objective:
+        assert MaskedLM.from_pretrained(tmp_path / "model").backbone.config.application == "unilm"
+    else:
+        assert isinstance(CausalLM.from_pretrained(tmp_path / "model").backbone, GPT2)
 
 
 def test_other_settings_and_missing_folders_are_refused(corpus, tmp_path):
