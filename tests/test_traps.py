@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from nlpgen import GPT2, Bert, BertConfig, CausalLM, MaskedLM, NextSentence, Vocab, WordPieceTokenizer
+from nlpgen import GPT2, T5, Bert, BertConfig, CausalLM, MaskedLM, NextSentence, T5Config, Vocab, WordPieceTokenizer
 from nlpgen.checkpoints import dump_weights, load_weights, open_folder
 from nlpgen.checkpoints.safetensors import WEIGHTS, open_safetensors, write_safetensors
 from nlpgen.checkpoints.tensorflow import write_tensorflow
@@ -123,10 +123,9 @@ def test_trap_05_an_activation_belongs_to_one_model():
 
 def test_trap_06_t5_positions_are_the_configs():
     """bert4keras writes 32 buckets and distance 128 into the code, and adds them to cross-attention by default."""
-    t5 = pytest.importorskip("nlpgen.models.t5", reason="T5 is not there yet")
-    config = t5.T5Config.from_dict(SMALL | {"relative_attention_num_buckets": 8, "relative_attention_max_distance": 20})
+    config = T5Config.from_dict(SMALL | {"relative_attention_num_buckets": 8, "relative_attention_max_distance": 20})
     assert config.cross_position_bias is False
-    model = t5.T5(config)
+    model = T5(config)
     model.build()
     for position, bidirectional in ((model.encoder.position, True), (model.position, False)):
         assert position.embeddings.shape == (8, 4)
@@ -387,15 +386,12 @@ def test_trap_18_what_is_transposed_and_what_is_not(bert_folder):
 
 
 def test_trap_18_the_positions_of_t5_are_transposed_in_tensorflow_only():
-    t5 = pytest.importorskip("nlpgen.models.t5", reason="T5 is not there yet")
     name = "encoder/block_000/layer_000/SelfAttention/relative_attention_bias"
     stored = open_folder(GOLDEN / "b4k_t5_1_0").tensors[name]
-    table = array(t5.T5.from_pretrained(GOLDEN / "b4k_t5_1_0").encoder.position.embeddings)
+    table = array(T5.from_pretrained(GOLDEN / "b4k_t5_1_0").encoder.position.embeddings)
     np.testing.assert_array_equal(table, stored.T)
     stored = _stored("hf_t5_v1_0")[name.replace("_000", ".0").replace("/", ".") + ".weight"]
-    np.testing.assert_array_equal(
-        array(t5.T5.from_pretrained(GOLDEN / "hf_t5_v1_0").encoder.position.embeddings), stored
-    )
+    np.testing.assert_array_equal(array(T5.from_pretrained(GOLDEN / "hf_t5_v1_0").encoder.position.embeddings), stored)
 
 
 def test_trap_19_an_untrained_head_is_said(tmp_path):

@@ -1,8 +1,9 @@
 from nlpgen.layers.activations import ACTIVATIONS
-from nlpgen.layers.attention import MultiHeadAttention, written_cache
+from nlpgen.layers.attention import NORMALIZATIONS, MultiHeadAttention, attention_weights, written_cache
 from nlpgen.layers.block import CrossAttentionBlock, PreNormBlock, TransformerBlock
 from nlpgen.layers.crf import CRF, viterbi
 from nlpgen.layers.embeddings import InputEmbeddings
+from nlpgen.layers.gated_attention import GatedAttentionUnit
 from nlpgen.layers.global_pointer import EfficientGlobalPointer, GlobalPointer
 from nlpgen.layers.losses import multilabel_categorical_crossentropy, sparse_multilabel_categorical_crossentropy
 from nlpgen.layers.masks import causal_mask, padding_mask, prefix_mask
@@ -13,6 +14,7 @@ from nlpgen.layers.positions import (
     RelativePositionBias,
     RelativeSinusoids,
     RotaryEmbedding,
+    SinusoidalEmbedding,
     relative_position_buckets,
     rotary_speeds,
 )
@@ -20,9 +22,11 @@ from nlpgen.layers.positions import (
 __all__ = [
     "ACTIVATIONS",
     "CRF",
+    "NORMALIZATIONS",
     "POOLINGS",
     "CrossAttentionBlock",
     "EfficientGlobalPointer",
+    "GatedAttentionUnit",
     "GlobalPointer",
     "InputEmbeddings",
     "LayerNorm",
@@ -34,7 +38,9 @@ __all__ = [
     "RelativePositionBias",
     "RelativeSinusoids",
     "RotaryEmbedding",
+    "SinusoidalEmbedding",
     "TransformerBlock",
+    "attention_weights",
     "causal_mask",
     "make_norm",
     "multilabel_categorical_crossentropy",

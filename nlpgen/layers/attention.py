@@ -1,5 +1,7 @@
 """Multi-head attention with one plain `Dense` a projection, as checkpoints store it."""
 
+import math
+
 import keras
 from keras import ops
 
@@ -8,6 +10,7 @@ from nlpgen.layers.positions import RotaryEmbedding
 
 # Large enough that a hidden key gets weight 0, finite so that a row without any visible key is no NaN.
 HIDDEN = {"float16": -3e4}
+NORMALIZATIONS = ("softmax", "softmax_plus", "squared_relu")
 
 
 @keras.saving.register_keras_serializable("nlpgen")
@@ -20,15 +23,17 @@ class MultiHeadAttention(keras.layers.Layer):
         hidden_size: width of inputs and output.
         num_heads: heads of the queries.
         head_size: width of a head; `hidden_size / num_heads` by default.
+        key_size: width of a head's queries and keys, where its values have another; `head_size` by default.
         num_key_value_heads: heads of keys and values, each shared by as many query heads (grouped-query attention,
             https://arxiv.org/abs/2305.13245); `num_heads` by default.
         dropout: rate on the attention weights.
         initializer_range: standard deviation of new kernels.
         use_bias: whether query, key and value have biases.
         output_bias: whether the output projection has one.
-        scale: factor of the scores; `1 / sqrt(head_size)` by default.
+        scale: factor of the scores; `1 / sqrt(key_size)` by default.
         rotary: options of the `RotaryEmbedding` of queries and keys; `None` for none.
         head_norm: epsilon of an `RMSNorm` over each query and key head; `None` for none.
+        normalization: how scores become weights, see `attention_weights`.
 
     Call arguments:
         query: `(batch, queries, hidden_size)`.
@@ -56,9 +61,13 @@ class MultiHeadAttention(keras.layers.Layer):
         scale=None,
         rotary=None,
         head_norm=None,
+        key_size=None,
+        normalization="softmax",
         **kwargs,
     ):
         super().__init__(**kwargs)
+        if normalization not in NORMALIZATIONS:
+            raise ValueError(f"`normalization` must be one of {', '.join(NORMALIZATIONS)}. Received: {normalization!r}")
         if head_size is None and hidden_size % num_heads:
             raise ValueError(
                 "`hidden_size` must be a multiple of `num_heads`. "
@@ -67,13 +76,15 @@ class MultiHeadAttention(keras.layers.Layer):
         self.hidden_size = hidden_size
         self.num_heads = num_heads
         self.head_size = head_size or hidden_size // num_heads
+        self.key_size = key_size or self.head_size
+        self.normalization = normalization
         self.num_key_value_heads = num_key_value_heads or num_heads
         if num_heads % self.num_key_value_heads:
             raise ValueError(
                 "`num_heads` must be a multiple of `num_key_value_heads`. "
                 f"Received: num_heads={num_heads}, num_key_value_heads={num_key_value_heads}"
             )
-        self.scale = self.head_size**-0.5 if scale is None else scale
+        self.scale = self.key_size**-0.5 if scale is None else scale
         self.rotary = None
         if rotary is not None:
             self.rotary = RotaryEmbedding(name="rotary", dtype=self.dtype_policy, **rotary)
@@ -81,10 +92,10 @@ class MultiHeadAttention(keras.layers.Layer):
             "kernel_initializer": keras.initializers.TruncatedNormal(stddev=initializer_range),
             "dtype": self.dtype_policy,
         }
-        queries, keys = num_heads * self.head_size, self.num_key_value_heads * self.head_size
-        self.query = keras.layers.Dense(queries, use_bias=use_bias, name="query", **options)
-        self.key = keras.layers.Dense(keys, use_bias=use_bias, name="key", **options)
-        self.value = keras.layers.Dense(keys, use_bias=use_bias, name="value", **options)
+        pairs = self.num_key_value_heads
+        self.query = keras.layers.Dense(num_heads * self.key_size, use_bias=use_bias, name="query", **options)
+        self.key = keras.layers.Dense(pairs * self.key_size, use_bias=use_bias, name="key", **options)
+        self.value = keras.layers.Dense(pairs * self.head_size, use_bias=use_bias, name="value", **options)
         self.output_projection = keras.layers.Dense(hidden_size, use_bias=output_bias, name="output", **options)
         self.query_norm = self.key_norm = None
         if head_norm is not None:
@@ -98,7 +109,7 @@ class MultiHeadAttention(keras.layers.Layer):
         self.output_projection.build((*query_shape[:-1], self.num_heads * self.head_size))
         if self.query_norm is not None:
             for norm in (self.query_norm, self.key_norm):
-                norm.build((None, None, None, self.head_size))
+                norm.build((None, None, None, self.key_size))
 
     def call(
         self,
@@ -137,11 +148,7 @@ class MultiHeadAttention(keras.layers.Layer):
             scores = scores + ops.einsum(f"bhqd,{pairs}->bhqk", q, relative)
         if bias is not None:
             scores = scores + ops.cast(bias, scores.dtype)
-        visible = scores
-        if attention_mask is not None:
-            hidden = HIDDEN.get(self.compute_dtype, -1e9)
-            visible = scores + ops.where(attention_mask, ops.cast(0.0, scores.dtype), ops.cast(hidden, scores.dtype))
-        weights = self.dropout(ops.softmax(visible, axis=-1))
+        weights = self.dropout(attention_weights(scores, attention_mask, self.normalization))
         x = ops.matmul(weights, v)
         if relative is not None:
             x = x + ops.einsum(f"bhqk,{pairs}->bhqd", weights, relative)
@@ -149,8 +156,36 @@ class MultiHeadAttention(keras.layers.Layer):
         return self.output_projection(x), scores
 
     def _split(self, x, heads):
-        x = ops.reshape(x, (-1, ops.shape(x)[1], heads, self.head_size))
+        x = ops.reshape(x, (-1, ops.shape(x)[1], heads, x.shape[-1] // heads))
         return ops.transpose(x, (0, 2, 1, 3))
+
+
+def attention_weights(scores, attention_mask=None, normalization="softmax"):
+    """Scores to the weights of the keys; a hidden key gets 0, and a query that sees none gets no NaN.
+
+    Args:
+        scores: `(…, queries, keys)`.
+        attention_mask: bool, broadcastable to the scores, `True` where a key may be seen.
+        normalization: with n the number of keys that may be seen, `"softmax"`; `"softmax_plus"`, the softmax of the
+            scores times `log(n) / log(512)`, n at least 16 (Su, 2021, https://kexue.fm/archives/8823); or
+            `"squared_relu"`, `relu(scores)² / n` (Hua et al., 2022, https://arxiv.org/abs/2202.10447).
+    """
+    dtype = scores.dtype
+    if normalization != "softmax":
+        if attention_mask is None:
+            seen = ops.full((1,), scores.shape[-1] or ops.shape(scores)[-1], "float32")
+        else:
+            seen = ops.sum(ops.cast(attention_mask, "float32"), axis=-1, keepdims=True)
+    if normalization == "squared_relu":
+        weights = ops.square(ops.relu(ops.cast(scores, "float32"))) / ops.maximum(seen, 1.0)
+        weights = weights if attention_mask is None else ops.where(attention_mask, weights, 0.0)
+        return ops.cast(weights, dtype)
+    if normalization == "softmax_plus":
+        scores = scores * ops.cast(ops.log(ops.maximum(seen, 16.0)) / math.log(512), dtype)
+    if attention_mask is not None:
+        hidden = HIDDEN.get(keras.backend.standardize_dtype(dtype), -1e9)
+        scores = scores + ops.where(attention_mask, ops.cast(0.0, dtype), ops.cast(hidden, dtype))
+    return ops.softmax(scores, axis=-1)
 
 
 def written_cache(cache, keys_values, index):

@@ -1,4 +1,4 @@
-"""Positions: learned, hierarchical, relative, rotary."""
+"""Positions: learned, hierarchical, sinusoidal, relative, rotary."""
 
 import keras
 import numpy as np
@@ -42,6 +42,38 @@ class PositionEmbedding(keras.layers.Embedding):
             "hierarchical": self.hierarchical,
             **config,
         }
+
+
+@keras.saving.register_keras_serializable("nlpgen")
+class SinusoidalEmbedding(keras.layers.Layer):
+    """A fixed vector for each position (Vaswani et al., 2017, https://arxiv.org/abs/1706.03762).
+
+    Feature `2i` of position p is `sin(p / base^(2i / size))`, and feature `2i + 1` the cosine of the same.
+
+    Args:
+        size: width of a vector, even.
+        base: see the formula.
+
+    Call arguments:
+        positions: any shape, whole numbers or not.
+
+    Returns:
+        `(…, size)`.
+    """
+
+    def __init__(self, size, base=10000.0, **kwargs):
+        super().__init__(**kwargs)
+        self.size = size
+        self.base = base
+
+    def call(self, positions):
+        speeds = ops.convert_to_tensor(self.base ** -(np.arange(0, self.size, 2) / self.size), "float32")
+        angles = ops.cast(positions, "float32")[..., None] * speeds
+        pairs = ops.stack([ops.sin(angles), ops.cos(angles)], axis=-1)
+        return ops.cast(ops.reshape(pairs, (*ops.shape(angles)[:-1], self.size)), self.compute_dtype)
+
+    def get_config(self):
+        return super().get_config() | {"size": self.size, "base": self.base}
 
 
 @keras.saving.register_keras_serializable("nlpgen")

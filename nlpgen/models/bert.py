@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import keras
 
 from nlpgen.checkpoints import Transposed
+from nlpgen.errors import InputError
 from nlpgen.models.encoder import Encoder, EncoderConfig
 
 
@@ -17,13 +18,25 @@ class BertConfig(EncoderConfig):
 
     Args:
         hierarchical_position: alpha of `PositionEmbedding`; `True` is 0.4.
+        attention_key_size: width of a head's queries and keys, where its values have another (the small RoBERTas K-104
+            and K-128); `hidden_size / num_attention_heads` by default.
     """
 
     only = EncoderConfig.only | {"position_embedding_type": "absolute"}
     hierarchical_position: bool | float | None = None
+    attention_key_size: int | None = None
+
+    def to_hugging_face(self):
+        if self.attention_key_size not in (None, self.hidden_size // self.num_attention_heads):
+            raise InputError(
+                f"Hugging Face's classes have no `attention_key_size`. Received: {self.attention_key_size}. "
+                "Save in the format 'nlpgen' or 'tensorflow'."
+            )
+        return super().to_hugging_face()
 
     def problems(self):
         found, alpha = super().problems(), self.hierarchical_position
+        found += [] if self.attention_key_size is None else self._must_be_positive("attention_key_size")
         if alpha is not None and not isinstance(alpha, bool) and not 0 < alpha < 1:
             found.append(f"`hierarchical_position` must lie between 0 and 1. Received: {alpha}")
         return found
@@ -74,7 +87,7 @@ class Bert(Encoder):
             hierarchical=0.4 if alpha is True else alpha or None,
             **self.embedding_options,
         )
-        self.blocks = self.new_blocks(self.num_blocks)
+        self.blocks = self.new_blocks(self.num_blocks, attention={"key_size": config.attention_key_size})
 
     @property
     def embedding_options(self):

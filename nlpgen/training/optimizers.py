@@ -155,13 +155,13 @@ class BertAdam(keras.optimizers.Optimizer):
         pairs = list(zip(self._trainable_variables, self._slow, strict=True))
         starts = ops.equal(self.iterations, 0)
         for variable, slow in pairs:
-            slow.assign(ops.where(starts, variable, slow))
+            slow.assign(ops.where(starts, variable.value, slow.value))
         super().apply(grads, trainable_variables)
         # Between two updates of accumulated gradients this is done again, and changes nothing: both are the same.
         due = ops.equal(self.iterations % self.lookahead, 0)
         for variable, slow in pairs:
-            slow.assign(ops.where(due, slow + self.slow_step * (variable - slow), slow))
-            variable.assign(ops.where(due, slow, variable))
+            slow.assign(ops.where(due, slow.value + self.slow_step * (variable.value - slow.value), slow.value))
+            variable.assign(ops.where(due, slow.value, variable.value))
 
     def update_step(self, gradient, variable, learning_rate):
         index, dtype = self._get_variable_index(variable), variable.dtype

@@ -141,6 +141,8 @@ def test_masks():
     "layer",
     [
         layers.MultiHeadAttention(8, 2, dropout=0.1),
+        layers.MultiHeadAttention(8, 2, key_size=3, normalization="squared_relu"),
+        layers.GatedAttentionUnit(12, 4, use_bias=False, normalization="softmax_plus", rotary={"base": 100.0}),
         layers.TransformerBlock(8, 2, 16, "relu", norm={"epsilon": 1e-6}),
         layers.LayerNorm(1e-6, condition_size=3),
         layers.PositionEmbedding(5, 8, hierarchical=0.4),

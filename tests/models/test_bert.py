@@ -4,19 +4,34 @@ import pytest
 from keras import ops
 
 from nlpgen import Bert, BertConfig, MaskedLM, NextSentence, PooledEncoder
-from nlpgen.errors import ConfigError
+from nlpgen.errors import ConfigError, InputError
 from tests.helpers import IDS, SMALL, array, assert_close, check_model, random_weights
 
 pytestmark = pytest.mark.backends
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"type_vocab_size": 0}, {"residual_attention_scores": True}, {"hierarchical_position": 0.4}]
+    "options",
+    [
+        {},
+        {"type_vocab_size": 0},
+        {"residual_attention_scores": True},
+        {"hierarchical_position": 0.4},
+        {"attention_key_size": 6},
+    ],
 )
 def test_contract(options, tmp_path):
     backbone = Bert(BertConfig(**SMALL, **options))
     backbone.build()
     check_model(backbone, tmp_path)
+
+
+def test_hugging_face_has_no_key_size(tmp_path):
+    model = _built(Bert(BertConfig(**SMALL, attention_key_size=6)))
+    assert model.blocks[0].attention.query.kernel.shape == (16, 24)
+    with pytest.raises(InputError, match=r"no `attention_key_size`\. Received: 6"):
+        model.save_pretrained(tmp_path / "out", "huggingface")
+    assert not (tmp_path / "out").exists()
 
 
 def test_contract_with_head(tmp_path):

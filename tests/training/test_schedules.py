@@ -39,7 +39,7 @@ def test_what_does_not_fit_is_refused():
 
 
 def test_piecewise_linear_equals_bert4keras():
-    golden = np.load(GOLDEN / "b4k_layers" / "golden.npz")
+    golden = np.load(GOLDEN / "b4k_plain_layers" / "golden.npz")
     steps = golden["piecewise_linear/in0"]
     for name, points in (("a", {4: 1, 10: 0.1}), ("from_zero_key", {0: 0.5, 5: 2.0})):
         schedule = PiecewiseLinear(1.0, points)
