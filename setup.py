@@ -31,7 +31,7 @@ setup(
         "tensorflow>=2.18",
         "keras>=3.12",
         "numpy>=1.26",
-        "sentencepiece>=0.2",
+        "sentencepiece>=0.2.2",  # offsets in characters
         "jieba>=0.42",
         "tokenizers>=0.20",
         "safetensors>=0.4.5",

@@ -4,13 +4,18 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pytest
 from keras import ops
 
 from nlpgen.checkpoints import dump_weights, load_weights, rows, unnamed_weights
 
 GOLDEN = Path(__file__).parent / "golden"
+SHARED = Path(__file__).parents[2] / "shared"  # released vocabularies and data, beside the checkout where there are any
 IDS = np.array([[2, 5, 6, 7, 3, 0, 0], [2, 8, 9, 10, 11, 12, 3]], dtype="int32")
 SEGMENTS = np.array([[0, 0, 0, 1, 1, 0, 0], [0, 0, 1, 1, 1, 1, 1]], dtype="int32")
+CHARACTERS = [*range(0, 0x250), *range(0x4E00, 0x4F00), 0x3000, 0x2028, 0x1F600, 0x200D, 0xFF21, 0x130, 0x301, 0xFB01]
+CHARACTERS += [0x3300, 0x337F, 0x1F468, 0xAC00, 0x1100, 0x1161, 0x20000, 0xFFFD, 0xE000, 0x2581, 0x2582, 0x2583]
+TARGET_IDS = np.array([[0, 15, 16, 17, 3, 0, 0], [0, 18, 19, 8, 5, 12, 3]], dtype="int32")
 SMALL = dict(
     vocab_size=50,
     hidden_size=16,
@@ -19,6 +24,19 @@ SMALL = dict(
     intermediate_size=32,
     max_position_embeddings=20,
 )
+
+
+def released(name):
+    """A released vocabulary file; the test is skipped where it is absent."""
+    path = SHARED / "vocab" / name
+    if not path.is_file():
+        pytest.skip(f"needs the released file {name}")
+    return path
+
+
+def random_text(generator, length=20):
+    """Characters of many scripts, emoji, combining marks and controls."""
+    return "".join(chr(generator.choice(CHARACTERS)) for _ in range(generator.randrange(length)))
 
 
 def array(x):
@@ -43,14 +61,15 @@ def random_weights(model, seed=0):
     return model
 
 
-def check_model(model, tmp_path):
+def check_model(model, tmp_path, inputs=None):
     """The contract of a `PretrainedModel`: names, saving, padding, gradients.
 
     Args:
         model: a built model with an output for each position.
+        inputs: ids with the padding of `IDS`; token and segment ids by default.
     """
     random_weights(model)
-    x = {"token_ids": IDS, "segment_ids": SEGMENTS}
+    x = {"token_ids": IDS, "segment_ids": SEGMENTS} if inputs is None else inputs
     out = array(model(x))
     assert out.shape[:2] == IDS.shape
     assert unnamed_weights(model) == []
@@ -66,16 +85,16 @@ def check_model(model, tmp_path):
     np.testing.assert_array_equal(array(keras.saving.load_model(tmp_path / "model.keras")(x)), out)
 
     # Padding and the rest of the batch change nothing.
-    alone = array(model({"token_ids": IDS[:1, :5], "segment_ids": SEGMENTS[:1, :5]}))
-    assert_close(alone, out[:1, :5])
-    other = IDS.copy()
-    other[1, 1:6] = 20
-    np.testing.assert_array_equal(array(model({"token_ids": other, "segment_ids": SEGMENTS}))[0], out[0])
+    assert_close(array(model({name: ids[:1, :5] for name, ids in x.items()})), out[:1, :5])
+    other = {name: ids.copy() for name, ids in x.items()}
+    for name in other.keys() - {"segment_ids"}:
+        other[name][1, 1:6] = 20
+    np.testing.assert_array_equal(array(model(other))[0], out[0])
 
     # Only the positions that are asked for, in any order, repeated or not.
     positions = np.array([[4, 0, 0], [1, 6, 2]])
     some = array(model({**x, "positions": positions}))
-    assert_close(some, np.take_along_axis(out, positions[..., None], axis=1))
+    assert_close(some, np.take_along_axis(out, positions[..., None] if out.ndim == 3 else positions, axis=1))
 
     # Every weight is trained. (A key's bias is not: softmax does not see it.)
     before = [array(w) for w in model.trainable_weights]

@@ -18,8 +18,8 @@ def test_quickstart(capsys):
 
 
 def test_examples_are_short_and_say_how_to_run_them():
-    for path in (ROOT / "examples").glob("*.py"):
+    for path in (ROOT / "examples").rglob("*.py"):
         text = path.read_text(encoding="utf-8")
-        if path.name != "pretrain_mlm.py":  # a tool with many options, to be read in parts
-            assert len(text.splitlines()) <= 120
-        assert f"python examples/{path.name}" in text
+        assert len(text.splitlines()) <= 120
+        if path.parent.name == "examples":  # a folder there holds what several of them share
+            assert f"python examples/{path.name}" in text

@@ -10,11 +10,14 @@ import nlpgen
 MAY_IMPORT = {
     "text": set(),
     "layers": set(),
+    "generation": set(),  # knows no model, takes a step function
     "checkpoints": set(),  # is handed a model, never imports one
     "models": {"text", "checkpoints", "layers"},
     "data": {"text", "checkpoints"},  # of checkpoints: folders that are written whole
     "training": {"checkpoints"},
     "prompts": {"text", "models"},
+    "metrics": set(),
+    "tasks": {"text", "models", "training", "metrics"},
 }
 BASE = {"errors", "version", "estimator"}
 ROOT = Path(nlpgen.__file__).parent

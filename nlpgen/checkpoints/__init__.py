@@ -12,15 +12,18 @@ from nlpgen.checkpoints.names import (
     under,
     unnamed_weights,
 )
+from nlpgen.checkpoints.renamed import BrightmartTensors, RenamedTensors
 from nlpgen.checkpoints.vocabulary import VocabularySubset
 
 __all__ = [
     "FORMATS",
     "SUFFIXES",
+    "BrightmartTensors",
     "Conv1D",
     "HuggingFaceTensors",
     "ModelFolder",
     "Part",
+    "RenamedTensors",
     "Transposed",
     "VocabularySubset",
     "count_not_finite",

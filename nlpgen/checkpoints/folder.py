@@ -47,6 +47,9 @@ OWN_NAMES = {
     MANIFEST,
     WEIGHTS,
     INDEX,
+    "special_tokens_map.json",
+    "spiece.model",
+    "tokenizer.json",
     "tokenizer_config.json",
     "vocab.txt",
 }
@@ -61,8 +64,6 @@ class ModelFolder:
         format: `"nlpgen"`, `"huggingface"` or `"tensorflow"`.
         config: the fields of its config.
         config_path: the file they come from.
-        vocab_path: its vocabulary, or `None`.
-        tokenizer_config: fields of `tokenizer_config.json`, where there is one.
         tensors: a mapping from TensorFlow names to arrays, with `shape`, `dtype`, `original` and `unread`.
     """
 
@@ -70,8 +71,6 @@ class ModelFolder:
     format: str
     config: dict
     config_path: Path
-    vocab_path: Path | None
-    tokenizer_config: dict
     tensors: object
 
     def named_by(self, table):
@@ -179,17 +178,7 @@ def verify(folder):
         )
 
 
-def save_folder(
-    folder,
-    config,
-    tensors,
-    format="nlpgen",
-    vocab=None,
-    tokenizer_config=None,
-    about=None,
-    table=None,
-    max_shard_size=None,
-):
+def save_folder(folder, config, tensors, format="nlpgen", files=None, about=None, table=None, max_shard_size=None):
     """Write a model's folder; a reader finds the old one or the new one, never a part.
 
     Args:
@@ -197,8 +186,7 @@ def save_folder(
         config: fields of `config.json`.
         tensors: `{TensorFlow name: array}`.
         format: one of `FORMATS`.
-        vocab: a `Vocab`, or `None`.
-        tokenizer_config: fields of `tokenizer_config.json`.
+        files: further files, `{name: bytes}`: those of the tokenizer.
         about: further fields of the manifest.
         table: PyTorch's scopes, see `HuggingFaceTensors`.
         max_shard_size: see `PretrainedModel.save_pretrained`.
@@ -218,10 +206,8 @@ def save_folder(
     size = sum(np.asarray(tensor).nbytes for tensor in tensors.values())
     with replaced_folder(folder, _is_ours, needs_bytes=size) as work:
         write_json(work / ("bert_config.json" if format == "tensorflow" else "config.json"), config)
-        if vocab is not None:
-            vocab.write(work / "vocab.txt")
-        if tokenizer_config:
-            write_json(work / "tokenizer_config.json", tokenizer_config)
+        for name, content in (files or {}).items():
+            (work / name).write_bytes(content)
         if format == "tensorflow":
             write_tensorflow(work, tensors)
         elif format == "huggingface":
@@ -260,21 +246,17 @@ def _find(name_or_folder):
 
 def _opened(folder, format, tensors):
     config_path = _config_path(folder)
-    vocab_path = folder / "vocab.txt"
-    extra = folder / "tokenizer_config.json"
     return ModelFolder(
         path=folder,
         format=format,
         config=read_json(config_path),
         config_path=config_path,
-        vocab_path=vocab_path if vocab_path.is_file() else None,
-        tokenizer_config=read_json(extra) if extra.is_file() else {},
         tensors=tensors,
     )
 
 
 def _config_path(folder):
-    for name in ("config.json", "bert_config.json"):
+    for name in ("config.json", "bert_config.json", "mega.json"):  # the last is GPT2-ML's
         if (folder / name).is_file():
             return folder / name
     others = sorted(p for p in folder.glob("*config*.json") if p.name != "tokenizer_config.json")

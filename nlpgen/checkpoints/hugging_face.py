@@ -5,6 +5,8 @@ scopes of its `checkpoint_names` to PyTorch's::
 
     "gpt/transformer/layer_{i}/attention/self/query": Conv1D("transformer.h.{i}.attn.c_attn", 0, 3)
 
+A scope that ends in `/` stands for all under it: `"bert/": "nezha."` changes the prefix, and the rule does the rest.
+
 `HuggingFaceTensors` answers for TensorFlow names out of a file with PyTorch names; `to_hugging_face` is the way back.
 """
 
@@ -12,6 +14,8 @@ import re
 from dataclasses import dataclass
 
 import numpy as np
+
+from nlpgen.checkpoints.names import Transposed
 
 # TensorFlow's leaves and PyTorch's.
 LEAVES = {
@@ -25,12 +29,16 @@ LEAVES = {
 OTHER_SPELLINGS = {
     "LayerNorm.weight": "LayerNorm.gamma",
     "LayerNorm.bias": "LayerNorm.beta",
-    "cls.predictions.bias": "cls.predictions.decoder.bias",
+    "predictions.bias": "predictions.decoder.bias",
+    "lm_head.bias": "lm_head.decoder.bias",
+    "shared.weight": "encoder.embed_tokens.weight",
 }
 # A tensor that may be a copy of another, by the end of the other's name.
 TIED = {
     "predictions.decoder.weight": ("embeddings.word_embeddings.weight",),
     "predictions.decoder.bias": ("predictions.bias",),
+    "lm_head.decoder.weight": ("embeddings.word_embeddings.weight",),
+    "lm_head.decoder.bias": ("lm_head.bias",),
     "lm_head.weight": (
         "embeddings.word_embeddings.weight",
         "embed_tokens.weight",
@@ -38,10 +46,12 @@ TIED = {
         "tokens_embed.weight",
         "wte.weight",
     ),
-    "embed_tokens.weight": ("shared.weight",),
+    "embed_tokens.weight": ("shared.weight", "encoder.embed_tokens.weight"),
 }
 # What ports keep as tensors though it is computed: indices, masks, frequencies, sinusoids.
-BUFFERS = re.compile(r"(position_ids|token_type_ids|attn\.(masked_)?bias|inv_freq|embed_positions\.weight)$")
+BUFFERS = re.compile(
+    r"(position_ids|token_type_ids|attn\.(masked_)?bias|inv_freq|embed_positions\.weight|positions_encoding)$"
+)
 
 
 @dataclass(frozen=True)
@@ -135,11 +145,15 @@ class Names:
     """TensorFlow names to where PyTorch's files have them: by a table, then by the rule.
 
     Args:
-        table: from TensorFlow scopes to PyTorch scopes, a `Conv1D` or a whole name; `{i}` stands for a number in both.
+        table: from TensorFlow scopes to PyTorch scopes, a `Conv1D` or a whole name, `Transposed` where PyTorch stores
+            a whole name so; `{i}` stands for a number in both, and may have a format as in `{i:03d}`. A scope that ends
+            in `/` stands for all under it.
     """
 
     def __init__(self, table=None):
-        self._rules = [(_pattern(scope), entry) for scope, entry in (table or {}).items()]
+        table = table or {}
+        self._rules = [(_pattern(scope), entry) for scope, entry in table.items() if not scope.endswith("/")]
+        self._prefixes = {scope: entry for scope, entry in table.items() if scope.endswith("/")}
 
     def source(self, name):
         """The `Source` of a TensorFlow name."""
@@ -147,12 +161,14 @@ class Names:
             match = pattern.fullmatch(name)
             if match:
                 leaf = match["leaf"]
-                conv = entry if isinstance(entry, Conv1D) else Conv1D(entry)
+                conv = entry if isinstance(entry, Conv1D) else Conv1D(getattr(entry, "scope", entry))
                 scope = conv.scope.format(i=int(match["i"]) if "i" in match.groupdict() else None)
                 spelled = f"{scope}.{LEAVES.get(leaf, leaf)}" if leaf else scope
-                transposed = leaf == "kernel" and conv is not entry
+                transposed = isinstance(entry, Transposed) or (leaf == "kernel" and conv is not entry)
                 return Source(spelled, transposed, conv.index, conv.count)
-        return Source(torch_name(name), transposed=name.endswith("/kernel"))
+        scope = next((scope for scope in self._prefixes if name.startswith(scope)), "")
+        spelled = self._prefixes.get(scope, "") + torch_name(name.removeprefix(scope))
+        return Source(spelled, transposed=name.endswith("/kernel"))
 
 
 def to_hugging_face(tensors, table=None):
@@ -197,5 +213,5 @@ def tf_name(name):
 
 
 def _pattern(scope):
-    scope = re.escape(scope.format(i="\0")).replace("\0", r"(?P<i>\d+)") if "{i" in scope else re.escape(scope)
+    scope = re.escape(re.sub(r"\{i(:\w+)?\}", "\0", scope)).replace("\0", r"(?P<i>\d+)")
     return re.compile(scope + r"(?:/(?P<leaf>kernel|bias|gamma|beta))?")

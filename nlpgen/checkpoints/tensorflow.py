@@ -13,7 +13,7 @@ from nlpgen.errors import CheckpointCorrupt, CheckpointNotFound
 PREFIX = "bert_model.ckpt"
 SUFFIX = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
 # What a training leaves in a checkpoint beside the weights.
-SLOTS = re.compile(r"(^|/)(adam_[mv]|Adam(_1)?|lamb_[mv]|_slot_\w+|global_step|beta[12]_power|Momentum)$")
+SLOTS = re.compile(r"(^|/)(adam_[mv]|Adam(_1)?|lamb_[mv]|\w*_slot_\w+|global_step|beta[12]_power|Momentum)$")
 
 
 def checkpoint_prefix(path):

@@ -10,7 +10,8 @@ class VocabularySubset:
 
     Args:
         tensors: a checkpoint.
-        names: names of the tensors whose first axis is the vocabulary.
+        names: names of the tensors with a vocabulary axis: the last of a `/kernel`, which projects to the vocabulary,
+            and the first of all others.
         keep_tokens: ids to keep, in this order; `None` for all.
         compound_tokens: for each new row the ids that it is the average of, or a pair `(ids, weights)`. The ids count
             after `keep_tokens`, as in bert4keras.
@@ -45,13 +46,21 @@ class VocabularySubset:
         tensor = self._tensors[name]
         if name not in self._names:
             return tensor
-        kept = tensor[self._keep]
-        new = [np.average(kept[list(ids)], axis=0, weights=weights) for ids, weights in self._compound]
-        return np.concatenate([kept, np.stack(new).astype(kept.dtype)]) if new else kept
+        if name.endswith("/kernel"):
+            return np.ascontiguousarray(self._rows(tensor.T).T)
+        return self._rows(tensor)
 
     def shape(self, name):
         shape = self._tensors.shape(name)
-        return (len(self._keep) + len(self._compound), *shape[1:]) if name in self._names else shape
+        if name not in self._names:
+            return shape
+        rows = len(self._keep) + len(self._compound)
+        return (*shape[:-1], rows) if name.endswith("/kernel") else (rows, *shape[1:])
+
+    def _rows(self, tensor):
+        kept = tensor[self._keep]
+        new = [np.average(kept[list(ids)], axis=0, weights=weights) for ids, weights in self._compound]
+        return np.concatenate([kept, np.stack(new).astype(kept.dtype)]) if new else kept
 
 
 def _check(argument, ids, rows):

@@ -1,25 +1,48 @@
 from nlpgen.layers.activations import ACTIVATIONS
 from nlpgen.layers.attention import MultiHeadAttention, written_cache
-from nlpgen.layers.block import PreNormBlock, TransformerBlock
+from nlpgen.layers.block import CrossAttentionBlock, PreNormBlock, TransformerBlock
+from nlpgen.layers.crf import CRF, viterbi
 from nlpgen.layers.embeddings import InputEmbeddings
+from nlpgen.layers.global_pointer import EfficientGlobalPointer, GlobalPointer
+from nlpgen.layers.losses import multilabel_categorical_crossentropy, sparse_multilabel_categorical_crossentropy
 from nlpgen.layers.masks import causal_mask, padding_mask, prefix_mask
 from nlpgen.layers.norms import LayerNorm, RMSNorm, make_norm
-from nlpgen.layers.positions import PositionEmbedding, RotaryEmbedding, rotary_speeds
+from nlpgen.layers.pooling import POOLINGS, Pooling
+from nlpgen.layers.positions import (
+    PositionEmbedding,
+    RelativePositionBias,
+    RelativeSinusoids,
+    RotaryEmbedding,
+    relative_position_buckets,
+    rotary_speeds,
+)
 
 __all__ = [
     "ACTIVATIONS",
+    "CRF",
+    "POOLINGS",
+    "CrossAttentionBlock",
+    "EfficientGlobalPointer",
+    "GlobalPointer",
     "InputEmbeddings",
     "LayerNorm",
     "MultiHeadAttention",
+    "Pooling",
     "PositionEmbedding",
     "PreNormBlock",
     "RMSNorm",
+    "RelativePositionBias",
+    "RelativeSinusoids",
     "RotaryEmbedding",
     "TransformerBlock",
     "causal_mask",
     "make_norm",
+    "multilabel_categorical_crossentropy",
     "padding_mask",
     "prefix_mask",
+    "relative_position_buckets",
     "rotary_speeds",
+    "sparse_multilabel_categorical_crossentropy",
+    "viterbi",
     "written_cache",
 ]

@@ -145,11 +145,12 @@ class MultiHeadAttention(keras.layers.Layer):
         x = ops.matmul(weights, v)
         if relative is not None:
             x = x + ops.einsum(f"bhqk,{pairs}->bhqd", weights, relative)
-        x = ops.reshape(ops.transpose(x, (0, 2, 1, 3)), (*ops.shape(query)[:2], self.num_heads * self.head_size))
+        x = ops.reshape(ops.transpose(x, (0, 2, 1, 3)), (-1, ops.shape(query)[1], self.num_heads * self.head_size))
         return self.output_projection(x), scores
 
     def _split(self, x, heads):
-        return ops.transpose(ops.reshape(x, (*ops.shape(x)[:2], heads, self.head_size)), (0, 2, 1, 3))
+        x = ops.reshape(x, (-1, ops.shape(x)[1], heads, self.head_size))
+        return ops.transpose(x, (0, 2, 1, 3))
 
 
 def written_cache(cache, keys_values, index):

@@ -1,4 +1,6 @@
-"""Transformer blocks: norms after each sum (BERT), or before each part (GPT-2)."""
+"""Transformer blocks: norms after each sum (BERT), or before each part (GPT-2), and with attention to a source (T5)."""
+
+from functools import partial
 
 import keras
 from keras import ops
@@ -59,21 +61,23 @@ class TransformerBlock(keras.layers.Layer):
             "use_bias": use_bias,
             "dtype": dtype,
         }
-        self.attention = MultiHeadAttention(
+        self._new_attention = partial(
+            MultiHeadAttention,
             hidden_size,
             num_heads,
             attention_dropout,
             initializer_range,
-            name="attention",
             dtype=dtype,
             **(attention or {}),
         )
-        self.attention_norm = make_norm(name="attention_norm", dtype=dtype, **(norm or {}))
+        self._new_norm = partial(make_norm, dtype=dtype, **(norm or {}))
+        self.attention = self._new_attention(name="attention")
+        self.attention_norm = self._new_norm(name="attention_norm")
         self.gate = keras.layers.Dense(intermediate_size, name="gate", **dense) if gated else None
         self.up = keras.layers.Dense(intermediate_size, name="up", **dense)
         self.activation = ACTIVATIONS[activation] or keras.activations.linear
         self.down = keras.layers.Dense(hidden_size, name="down", **dense)
-        self.ffn_norm = make_norm(name="ffn_norm", dtype=dtype, **(norm or {}))
+        self.ffn_norm = self._new_norm(name="ffn_norm")
         self.dropout = keras.layers.Dropout(dropout, dtype=dtype)
         self.intermediate_size = intermediate_size
 
@@ -133,7 +137,7 @@ class TransformerBlock(keras.layers.Layer):
         if positions is not None:
             x, seen = (ops.take_along_axis(t, positions[:, :, None], axis=1) for t in (x, seen))
             attention_mask, bias = (_queries_at(t, positions) for t in (attention_mask, bias))
-            relative = None if relative is None else ops.take(relative, positions, axis=0)
+            relative = _pairs_at(relative, positions)
             position_ids = positions if position_ids is None else _ids_at(position_ids, positions)
         attended, scores = self.attention.attend(seen, keys_values, attention_mask, bias, relative, position_ids)
         return x, attended, scores, keys_values
@@ -163,6 +167,53 @@ class PreNormBlock(TransformerBlock):
         return x + self.dropout(self.feed_forward(self.ffn_norm(x, condition))), scores, keys_values
 
 
+@keras.saving.register_keras_serializable("nlpgen")
+class CrossAttentionBlock(PreNormBlock):
+    """The pre-norm block of a decoder that also reads a source: between its two parts norm → attention to the source →
+    add. Arguments are those of `TransformerBlock`; both attentions and all norms have the same options.
+
+    Call arguments:
+        x, attention_mask, bias, positions, cache, cache_index: see `TransformerBlock`.
+        source: keys and values of the source, from `source_keys_values`.
+        source_mask, source_bias: as `attention_mask` and `bias`, over the places of the source.
+    """
+
+    def __init__(self, hidden_size, num_heads, intermediate_size, **options):
+        super().__init__(hidden_size, num_heads, intermediate_size, **options)
+        self.source_attention = self._new_attention(name="source_attention")
+        self.source_norm = self._new_norm(name="source_norm")
+
+    def build(self, x_shape, *_, **__):
+        super().build(x_shape)
+        self.source_attention.build(x_shape)
+        self.source_norm.build(x_shape)
+
+    def source_keys_values(self, source):
+        """Keys and values of the source `(batch, places, hidden_size)`, to be made once for all that is decoded."""
+        return self.source_attention.keys_values(source)
+
+    def call(
+        self,
+        x,
+        source,
+        attention_mask=None,
+        source_mask=None,
+        bias=None,
+        source_bias=None,
+        positions=None,
+        cache=None,
+        cache_index=0,
+    ):
+        where = attention_mask, bias, None, positions, None, cache, cache_index
+        x, attended, scores, keys_values = self.self_attention(x, self.attention_norm(x), *where)
+        x = x + self.dropout(attended)
+        if positions is not None:
+            source_bias = _queries_at(source_bias, positions)
+        attended, _ = self.source_attention.attend(self.source_norm(x), source, source_mask, source_bias)
+        x = x + self.dropout(attended)
+        return x + self.dropout(self.feed_forward(self.ffn_norm(x))), scores, keys_values
+
+
 def _queries_at(x, positions):
     """Rows `(batch, heads, n, keys)` of the queries at `positions`; a tensor that is one for all queries stays."""
     if x is None or x.shape[2] == 1:
@@ -170,6 +221,15 @@ def _queries_at(x, positions):
     if x.shape[0] == 1:
         x = ops.broadcast_to(x, (ops.shape(positions)[0], *ops.shape(x)[1:]))
     return ops.take_along_axis(x, positions[:, None, :, None], axis=2)
+
+
+def _pairs_at(relative, positions):
+    """Rows `(batch, n, keys, size)` of the queries at `positions`."""
+    if relative is None:
+        return None
+    if len(relative.shape) == 3:
+        return ops.take(relative, positions, axis=0)
+    return ops.take_along_axis(relative, positions[:, :, None, None], axis=1)
 
 
 def _ids_at(position_ids, positions):

@@ -76,7 +76,7 @@ class LayerNorm(keras.layers.LayerNormalization):
 class RMSNorm(keras.layers.Layer):
     """`x / sqrt(mean(x²) + epsilon)`, times a scale (Zhang & Sennrich, 2019, https://arxiv.org/abs/1910.07467).
 
-    The mean is taken in float32.
+    The mean is taken in float32, or in float64 where `x` has it.
 
     Args:
         epsilon: added to the mean square.
@@ -100,10 +100,10 @@ class RMSNorm(keras.layers.Layer):
     def call(self, x, condition=None):
         if condition is not None:
             raise ValueError(f"`{self.name}` is not conditional: leave `condition` away.")
-        wide = ops.cast(x, "float32")
+        wide = ops.cast(x, keras.backend.result_type(x.dtype, "float32"))
         wide = wide * ops.rsqrt(ops.mean(ops.square(wide), axis=-1, keepdims=True) + self.epsilon)
         if self.gamma is not None:
-            wide = wide * ops.cast(self.gamma, "float32")
+            wide = wide * ops.cast(self.gamma, wide.dtype)
         return ops.cast(wide, self.compute_dtype)
 
     def get_config(self):

@@ -1,4 +1,4 @@
-"""Positions: learned, hierarchical, rotary."""
+"""Positions: learned, hierarchical, relative, rotary."""
 
 import keras
 import numpy as np
@@ -42,6 +42,39 @@ class PositionEmbedding(keras.layers.Embedding):
             "hierarchical": self.hierarchical,
             **config,
         }
+
+
+@keras.saving.register_keras_serializable("nlpgen")
+class RelativeSinusoids(keras.layers.Layer):
+    """A fixed vector for each distance between two positions (NEZHA; Wei et al., 2019, https://arxiv.org/abs/1909.00204).
+
+    With `p` the distance from query to key, cut to ±`furthest`, plus `furthest`, feature `2i` is
+    `sin(p / 10000^(2i / size))` and feature `2i + 1` the cosine of the same.
+
+    Args:
+        size: width of a vector, even.
+        furthest: the largest distance that is told from others.
+
+    Call arguments:
+        positions: `(length,)` or `(batch, length)`.
+
+    Returns:
+        `(length, length, size)` or `(batch, length, length, size)`, queries before keys.
+    """
+
+    def __init__(self, size, furthest=64, **kwargs):
+        super().__init__(**kwargs)
+        self.size = size
+        self.furthest = furthest
+        angles = np.arange(2 * furthest + 1)[:, None] * 10000.0 ** -(np.arange(0, size, 2) / size)
+        self.table = np.stack([np.sin(angles), np.cos(angles)], axis=-1).reshape(-1, size).astype("float32")
+
+    def call(self, positions):
+        distances = ops.expand_dims(positions, -2) - ops.expand_dims(positions, -1)
+        return ops.take(self.table, ops.clip(distances, -self.furthest, self.furthest) + self.furthest, axis=0)
+
+    def get_config(self):
+        return super().get_config() | {"size": self.size, "furthest": self.furthest}
 
 
 @keras.saving.register_keras_serializable("nlpgen")
@@ -116,3 +149,67 @@ def rotary_speeds(size, base, scaling=None):
     low, high = scaling["low_freq_factor"], scaling["high_freq_factor"]
     kept = np.clip((turns - low) / (high - low), 0, 1)
     return kept * speeds + (1 - kept) * slow
+
+
+def relative_position_buckets(num_buckets, max_distance, bidirectional):
+    """T5's bucket of every distance (Raffel et al., 2019, https://arxiv.org/abs/1910.10683).
+
+    On each side the near half of the buckets holds one distance each; the others grow with the logarithm up to
+    `max_distance`, and the last holds all beyond.
+
+    Args:
+        num_buckets: how many there are, on both sides together.
+        max_distance: see above; more than the distances that have a bucket of their own.
+        bidirectional: whether a key after its query has buckets of its own, half of them; otherwise its distance is 0.
+
+    Returns:
+        `(2 * max_distance + 1,)`: at `i` the bucket of a key that stands `i - max_distance` places after its query.
+    """
+    relative = np.arange(-max_distance, max_distance + 1)
+    side = num_buckets // 2 if bidirectional else num_buckets
+    distance = np.abs(relative) if bidirectional else np.maximum(-relative, 0)
+    near = side // 2
+    growth = np.log(np.maximum(distance, 1) / near) / np.log(max_distance / near)
+    # The small number keeps a distance at the edge of a bucket from falling into the one before by rounding.
+    far = np.minimum(near + np.floor(growth * (side - near) + 1e-9), side - 1)
+    buckets = np.where(distance < near, distance, far)
+    return (buckets + (side * (relative > 0) if bidirectional else 0)).astype("int32")
+
+
+@keras.saving.register_keras_serializable("nlpgen")
+class RelativePositionBias(keras.layers.Embedding):
+    """What T5 adds to the attention scores: a number for each head and bucket of distances.
+
+    Args:
+        num_buckets: rows of the table.
+        num_heads: width of a row.
+        max_distance, bidirectional: see `relative_position_buckets`.
+
+    Call arguments:
+        query_positions, key_positions: `(queries,)` and `(keys,)`.
+
+    Returns:
+        `(1, num_heads, queries, keys)`.
+    """
+
+    def __init__(self, num_buckets, num_heads, max_distance=128, bidirectional=True, **kwargs):
+        super().__init__(num_buckets, num_heads, **kwargs)
+        self.max_distance = max_distance
+        self.bidirectional = bidirectional
+
+    def call(self, query_positions, key_positions):
+        farthest = self.max_distance
+        buckets = relative_position_buckets(self.input_dim, farthest, self.bidirectional)
+        distances = ops.clip(key_positions[None, :] - query_positions[:, None], -farthest, farthest)
+        bias = super().call(ops.take(buckets, distances + farthest))  # (queries, keys, heads)
+        return ops.transpose(bias, (2, 0, 1))[None]
+
+    def get_config(self):
+        config = super().get_config()
+        return {
+            "num_buckets": config.pop("input_dim"),
+            "num_heads": config.pop("output_dim"),
+            "max_distance": self.max_distance,
+            "bidirectional": self.bidirectional,
+            **config,
+        }

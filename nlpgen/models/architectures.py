@@ -1,39 +1,68 @@
 """The one table of architectures, and which of them a folder holds."""
 
 from nlpgen.errors import ConfigError
+from nlpgen.models.albert import Albert
 from nlpgen.models.bert import Bert
+from nlpgen.models.electra import Electra, ElectraGenerator
+from nlpgen.models.ernie import Ernie
+from nlpgen.models.gpt import GPT
 from nlpgen.models.gpt2 import GPT2
+from nlpgen.models.gpt2_ml import GPT2ML
 from nlpgen.models.llama import Llama
+from nlpgen.models.nezha import Nezha
+from nlpgen.models.pretrained import likely_architectures
 from nlpgen.models.qwen2 import Qwen2
 from nlpgen.models.qwen3 import Qwen3
+from nlpgen.models.roberta import Roberta
+from nlpgen.models.roformer import RoFormer
+from nlpgen.models.roformer_v2 import RoFormerV2
+from nlpgen.models.t5 import MT5, T5
 
 # By the `model_type` of Hugging Face's config, which is ours too.
-ARCHITECTURES = {"bert": Bert, "gpt2": GPT2, "llama": Llama, "qwen2": Qwen2, "qwen3": Qwen3}
+ARCHITECTURES = {
+    cls.model_type: cls
+    for cls in (
+        Albert,
+        Bert,
+        Electra,
+        ElectraGenerator,
+        Ernie,
+        GPT,
+        GPT2,
+        GPT2ML,
+        Llama,
+        MT5,
+        Nezha,
+        Qwen2,
+        Qwen3,
+        Roberta,
+        RoFormer,
+        RoFormerV2,
+        T5,
+    )
+}
 
 
-def architecture_of(folder):
+def architecture_of(folder, head=None):
     """The backbone class of an open `ModelFolder`: the one its config names, or else the one its tensors show.
 
+    Args:
+        folder: a `ModelFolder`.
+        head: a head that is wanted, to choose by where a folder holds two models.
+
     Raises:
-        ConfigError: if it is none that nlpgen knows, or the tensors are another's than the config says.
+        ConfigError: if it is none that nlpgen knows, the tensors are those of several, or the config names another.
     """
     said = folder.config.get("model_type")
-    known = isinstance(said, str) and said in ARCHITECTURES
-    if known and ARCHITECTURES[said].is_shown_by(folder):
-        return ARCHITECTURES[said]
-    shown = [name for name, cls in ARCHITECTURES.items() if cls.is_shown_by(folder)]
-    if known and not shown:
-        return ARCHITECTURES[said]  # loading says what is missing
-    if known:
-        raise ConfigError(
-            f"{folder.config_path} says model_type {said!r}, but the tensors are named as those of {shown[0]!r}. "
-            "Correct it there, or take config and weights of the same model."
-        )
-    if said is None and shown:
-        return ARCHITECTURES[shown[0]]
-    what = f"model_type {said!r}" if said is not None else "no `model_type`, and its weights have no known names"
-    likely = f" Its tensors are named as those of {shown[0]!r}: say so there if that is what it is." if shown else ""
+    likely = likely_architectures(ARCHITECTURES.values(), folder, head)
+    if len(likely) == 1 and (said is None or likely[0].is_called(folder)):
+        return likely[0].held_by(folder)
+    names = " or ".join(repr(cls.model_type) for cls in likely)
+    what = "no `model_type`" if said is None else f"model_type {said!r}"
+    hint = "Its tensors have no known names."
+    if likely:
+        hint = f"Its tensors are named as those of {names}: say there which it is, or give `model_type` when loading."
     raise ConfigError(
-        f"{folder.config_path} has {what}. nlpgen reads: {', '.join(ARCHITECTURES)}.{likely} "
+        f"{folder.config_path} has {what}. nlpgen reads: {', '.join(ARCHITECTURES)}. {hint} "
         f"Run `nlpgen inspect {folder.path}` to see what is there."
     )

@@ -5,11 +5,11 @@ from keras import ops
 
 from nlpgen.checkpoints import under
 from nlpgen.models.architectures import architecture_of
-from nlpgen.models.pretrained import PretrainedModel
+from nlpgen.models.language_model import LanguageModel
 
 
 @keras.saving.register_keras_serializable("nlpgen")
-class CausalLM(PretrainedModel):
+class CausalLM(LanguageModel):
     """A causal language model: at each position the logits of the token that follows.
 
     The head is the token embedding itself, or a projection of its own where the config says
@@ -29,6 +29,7 @@ class CausalLM(PretrainedModel):
 
     def __init__(self, backbone, **kwargs):
         super().__init__(dtype=backbone.dtype_policy, **kwargs)
+        backbone.head_names("causal_lm")  # an encoder has none, and says which it has
         self.backbone = backbone
         self.tokenizer = backbone.tokenizer
         self.projection = None

@@ -69,8 +69,9 @@ class Decoder(Backbone):
         Returns:
             Hidden states, and the cache with these tokens.
         """
-        keys = x.shape[1] if cache is None else cache[0][0].shape[2]
-        mask = causal_mask(x.shape[1], keys, cache_index)
+        length = ops.shape(x)[1]
+        keys = length if cache is None else cache[0][0].shape[2]
+        mask = causal_mask(length, keys, cache_index)
         if inputs.get("padding_mask") is not None:
             mask = mask & ops.cast(inputs["padding_mask"], "bool")[:, None, None, :]
         elif cache is None and self.config.pad_token_id is not None:

@@ -3,16 +3,25 @@
 import dataclasses
 import math
 
-from nlpgen.checkpoints import SUFFIXES, load_weights, open_folder, rows
+from nlpgen.checkpoints import load_weights, open_folder, rows
 from nlpgen.errors import NlpgenError
 from nlpgen.models.architectures import architecture_of
 from nlpgen.models.causal_lm import CausalLM
 from nlpgen.models.masked_lm import MaskedLM
 from nlpgen.models.next_sentence import NextSentence, PooledEncoder
 from nlpgen.models.pretrained import prepare, report_unread, save_models
+from nlpgen.models.replaced_tokens import ReplacedTokenDetector
+from nlpgen.models.seq2seq_lm import Seq2SeqLM
 
 # The models that a released checkpoint may hold, over one backbone.
-HEADS = {"causal_lm": CausalLM, "masked_lm": MaskedLM, "pooler": PooledEncoder, "next_sentence": NextSentence}
+HEADS = {
+    "causal_lm": CausalLM,
+    "masked_lm": MaskedLM,
+    "pooler": PooledEncoder,
+    "next_sentence": NextSentence,
+    "replaced_tokens": ReplacedTokenDetector,
+    "seq2seq_lm": Seq2SeqLM,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,13 +81,16 @@ def describe(name_or_folder):
     except NlpgenError as error:
         architecture = f"unknown: {error}"
     else:
-        folder = folder.named_by(backbone_class.hugging_face_names)
-        tensors = folder.tensors
-        backbone = backbone_class(backbone_class.config_of(folder))
-        names = _weights_by_tensor(backbone)
-        heads = _heads_in(backbone, tensors)
+        folder = backbone_class.opened(folder)
+        tensors, backbone = folder.tensors, backbone_class(backbone_class.config_of(folder))
+        models = _models_over(backbone)
+        heads = _heads_in(models, backbone, tensors)
+        names = {}
+        for model in models.values() or [backbone]:
+            for row in rows(model):
+                names.setdefault(row.name, row.path)
         weights = {tensors.original(name): path for name, path in names.items() if name in tensors}
-        missing = [name for name, path in names.items() if name not in tensors and path.startswith("backbone.")]
+        missing = [row.name for row in rows(backbone) if row.name not in tensors and not row.optional]
     tensors = folder.tensors
     originals = {tensors.original(name) or name: name for name in tensors}
     return Description(
@@ -119,11 +131,11 @@ def convert(source, target, format="nlpgen", dtype=None, trust_pickle=False):
     backbone_class = architecture_of(folder)
     backbone, folder = prepare(backbone_class, folder, dtype="auto")
     tensors = folder.tensors
-    heads = _heads_in(backbone, tensors)
-    models = [HEADS[head](backbone) for head in heads] or [backbone]
+    models = _models_over(backbone)
+    heads = _heads_in(models, backbone, tensors)
+    models = [models[head] for head in heads] or [backbone]
     used = set()
     for model in models:
-        model.build()
         used |= load_weights(model, tensors, where=folder.path)
     report_unread(models[0], folder, used, other_heads=True)
     dtype = dtype or tensors.dtype(backbone_class.vocabulary_names[0])
@@ -131,21 +143,20 @@ def convert(source, target, format="nlpgen", dtype=None, trust_pickle=False):
     return f"{backbone_class.__name__} with {', '.join(heads) or 'no head'} in {format} format"
 
 
-def _heads_in(backbone, tensors):
-    """The heads of which every row has a tensor."""
-    tables = {head: backbone.head_names(head) for head in backbone.heads}
+def _models_over(backbone):
+    """`{head: model}` for each head that the architecture knows; all are built, the backbone too."""
+    models = {head: HEADS[head](backbone) for head in backbone.heads}
+    for model in [backbone, *models.values()]:
+        if not model.built:
+            model.build()
+    return models
+
+
+def _heads_in(models, backbone, tensors):
+    """The heads of which every weight has a tensor; one that is all of the backbone's weights has."""
+    own = {row.name for row in rows(backbone)}
     return [
         head
-        for head, table in tables.items()
-        if all(any(getattr(entry, "scope", entry) + leaf in tensors for leaf in SUFFIXES) for entry in table.values())
+        for head, model in models.items()
+        if all(row.name in tensors or row.name in own or row.optional for row in rows(model))
     ]
-
-
-def _weights_by_tensor(backbone):
-    """`{tensor name: path of the weight}` of an architecture with all its heads."""
-    paths = {}
-    for model in [HEADS[head](backbone) for head in backbone.heads] or [backbone]:
-        model.build()
-        for row in rows(model):
-            paths.setdefault(row.name, row.path)
-    return paths

@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import dataclass
+from functools import partial
 
 import keras
 import numpy as np
@@ -11,7 +12,7 @@ from nlpgen.checkpoints import under
 from nlpgen.errors import CheckpointWarning, InputError, NonFiniteOutput, WeightsMismatch
 from nlpgen.layers import ACTIVATIONS, LayerNorm
 from nlpgen.models.architectures import architecture_of
-from nlpgen.models.pretrained import PretrainedModel
+from nlpgen.models.language_model import LanguageModel
 from nlpgen.text import check_texts, length_batches, pad
 
 # Sentences in which a trained model finds most masked characters among its first guesses.
@@ -72,37 +73,41 @@ class MaskedLMHead(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("nlpgen")
-class MaskedLM(PretrainedModel):
+class MaskedLM(LanguageModel):
     """A masked language model: logits of every token of the vocabulary at every position, or at those asked for.
 
     Args:
-        backbone: a built or unbuilt `Backbone`.
+        backbone: a built or unbuilt `Backbone`. Where its architecture has no weights for the head, hidden states and
+            token embeddings are multiplied as they are.
 
     Call arguments:
         inputs: those of the backbone. With `positions` `(batch, n)` the head and the last block run only there.
 
     Returns:
         Logits `(batch, length, vocab_size)`, or `(batch, n, vocab_size)`.
+
+    Example: `model.fit(batches)`, of `nlpgen.data.masked_lm_batch`, trains it further; see `LanguageModel`.
     """
 
-    architecture = staticmethod(architecture_of)
+    architecture = staticmethod(partial(architecture_of, head="masked_lm"))
     hugging_face_class = "{}ForMaskedLM"
 
     def __init__(self, backbone, **kwargs):
         super().__init__(dtype=backbone.dtype_policy, **kwargs)
+        backbone.head_names("masked_lm")  # raises for one without
         self.backbone = backbone
         self.tokenizer = backbone.tokenizer
-        backbone.head_names("masked_lm")  # raises if there is no such head
-        c = backbone.config
-        self.head = MaskedLMHead(
-            c.vocab_size,
-            backbone.embeddings.token.output_dim,
-            c.hidden_act,
-            c.initializer_range,
-            norm=backbone.norm_options,
-            dtype=self.dtype_policy,
-            name="head",
-        )
+        c, self.head = backbone.config, None
+        if backbone.head_names("masked_lm"):
+            self.head = MaskedLMHead(
+                c.vocab_size,
+                backbone.embeddings.token.output_dim,
+                c.hidden_act,
+                c.initializer_range,
+                norm=backbone.norm_options,
+                dtype=self.dtype_policy,
+                name="head",
+            )
 
     @property
     def checkpoint_names(self):
@@ -112,7 +117,8 @@ class MaskedLM(PretrainedModel):
     def build(self, input_shape=None):
         if not self.backbone.built:
             self.backbone.build()
-        self.head.build((None, None, self.backbone.config.hidden_size))
+        if self.head is not None:
+            self.head.build((None, None, self.backbone.config.hidden_size))
 
     def call(self, inputs):
         return self.logits(self.backbone(inputs), condition=inputs.get("condition"))
@@ -128,11 +134,15 @@ class MaskedLM(PretrainedModel):
         Returns:
             `(batch, n, vocab_size)` or `(batch, n, k)`.
         """
-        x = self.head(hidden, condition)
-        table, bias = self.backbone.embeddings.token.embeddings, self.head.bias
+        x = hidden if self.head is None else self.head(hidden, condition)
+        table = self.backbone.embeddings.token.embeddings
         if token_ids is not None:
-            table, bias = ops.take(table, token_ids, axis=0), ops.take(bias, token_ids)
-        return ops.matmul(x, ops.transpose(ops.cast(table, x.dtype))) + ops.cast(bias, x.dtype)
+            table = ops.take(table, token_ids, axis=0)
+        logits = ops.matmul(x, ops.transpose(ops.cast(table, x.dtype)))
+        if self.head is None:
+            return logits
+        bias = self.head.bias if token_ids is None else ops.take(self.head.bias, token_ids)
+        return logits + ops.cast(bias, x.dtype)
 
     def fill_mask(self, texts, top_k=5):
         """Guess what stands at each `[MASK]`.
@@ -198,9 +208,9 @@ class MaskedLM(PretrainedModel):
         Only the values are looked at: an untrained head still has the first values of its layer normalization, or a
         bias that is one number. `head_looks_random` asks the loaded model itself.
         """
-        table = backbone_class.heads.get("masked_lm")
+        table = backbone_class.head_names("masked_lm")
         if not table:
-            return  # making the model says so
+            return
         names = {part: getattr(scope, "scope", scope) for part, scope in table.items()}
         tensors = folder.tensors
         if "bias" in names and names["bias"] not in tensors and f"{names['dense']}/kernel" not in tensors:

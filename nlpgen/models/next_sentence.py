@@ -1,5 +1,7 @@
 """The pooler of BERT, and next-sentence prediction on it."""
 
+from functools import partial
+
 import keras
 
 from nlpgen.checkpoints import under
@@ -23,7 +25,7 @@ class PooledEncoder(PretrainedModel):
         `(batch, hidden_size)`.
     """
 
-    architecture = staticmethod(architecture_of)
+    architecture = staticmethod(partial(architecture_of, head="pooler"))
 
     def __init__(self, backbone, activation="tanh", **kwargs):
         super().__init__(dtype=backbone.dtype_policy, **kwargs)
@@ -53,6 +55,8 @@ class PooledEncoder(PretrainedModel):
 class NextSentence(PretrainedModel):
     """Whether the second segment follows the first: logits `(batch, 2)` of (it follows, it does not).
 
+    ALBERT's sentence-order prediction has the same form: (they are in order, they are exchanged).
+
     Args:
         backbone: a `Backbone`.
 
@@ -60,8 +64,7 @@ class NextSentence(PretrainedModel):
         inputs: those of the backbone; `segment_ids` tell the two segments apart.
     """
 
-    architecture = staticmethod(architecture_of)
-    hugging_face_class = "{}ForNextSentencePrediction"
+    architecture = staticmethod(partial(architecture_of, head="next_sentence"))
 
     def __init__(self, backbone, **kwargs):
         super().__init__(dtype=backbone.dtype_policy, **kwargs)
@@ -72,6 +75,11 @@ class NextSentence(PretrainedModel):
     @property
     def backbone(self):
         return self.pooled.backbone
+
+    @property
+    def hugging_face_class(self):
+        """The name of Hugging Face's class, with a place for the architecture's."""
+        return self.backbone.next_sentence_class
 
     @property
     def checkpoint_names(self):

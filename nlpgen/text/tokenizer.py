@@ -1,13 +1,11 @@
 """Strings ↔ token ids: what all tokenizers share."""
 
+import json
 import re
 from dataclasses import dataclass
 
-import numpy as np
-
 from nlpgen.errors import InputError, VocabularyError
 from nlpgen.text.batches import pad
-from nlpgen.text.vocab import is_cjk
 
 SURROGATES = re.compile("[\ud800-\udfff]")
 
@@ -33,27 +31,32 @@ class Encoding:
 
 
 class Tokenizer:
-    """Base of the tokenizers: special tokens, pairs, truncation, batches, decoding.
+    """Base of the tokenizers: special tokens, pairs, truncation, batches.
 
-    A subclass gives `pieces`, which cuts strings into tokens.
+    A subclass gives `pieces`, which cuts strings into tokens, `decode`, `files`, and for Keras `get_config`.
 
     Args:
         vocab: a `Vocab`.
-        pad, unk, cls, sep, mask: the special tokens. `[MASK]` may be missing from the vocabulary; `mask_id` then
+        pad, unk, cls, sep, mask: the special tokens; `cls` stands before the first text, `sep` behind every text.
+            `None` for one that the model has not. `mask` may also be missing from the vocabulary; `mask_id` then
             raises.
+        eos: what ends a generated text; `sep` by default.
     """
 
-    def __init__(self, vocab, pad="[PAD]", unk="[UNK]", cls="[CLS]", sep="[SEP]", mask="[MASK]"):
+    def __init__(self, vocab, pad="[PAD]", unk="[UNK]", cls="[CLS]", sep="[SEP]", mask="[MASK]", eos=None):
         self.vocab = vocab
-        self.special_tokens = {"pad": pad, "unk": unk, "cls": cls, "sep": sep, "mask": mask}
-        missing = [token for role, token in self.special_tokens.items() if token not in vocab and role != "mask"]
+        self.special_tokens = {"pad": pad, "unk": unk, "cls": cls, "sep": sep, "mask": mask, "eos": eos}
+        named = {role: token for role, token in self.special_tokens.items() if token is not None}
+        missing = [token for role, token in named.items() if token not in vocab and role != "mask"]
         if missing:
             raise VocabularyError(
                 f"The vocabulary of {len(vocab):,} tokens has no {', '.join(missing)}. "
-                "Take the `vocab.txt` that belongs to the model, or name its special tokens."
+                "Take the vocabulary that belongs to the model, or name its special tokens."
             )
-        self.pad_id, self.unk_id, self.cls_id, self.sep_id = (vocab.id(t) for t in (pad, unk, cls, sep))
-        self.special_ids = frozenset(vocab.ids[t] for t in self.special_tokens.values() if t in vocab)
+        ids = {role: vocab.ids[token] for role, token in named.items() if token in vocab}
+        self.pad_id, self.unk_id, self.cls_id, self.sep_id = map(ids.get, ("pad", "unk", "cls", "sep"))
+        self.eos_id = ids.get("eos", self.sep_id)
+        self.special_ids = frozenset(ids.values())
 
     @property
     def mask_id(self):
@@ -65,8 +68,8 @@ class Tokenizer:
         mask = self.special_tokens["mask"]
         if mask not in self.vocab:
             raise VocabularyError(
-                f"The vocabulary has no {mask}, so the model can fill no masks. "
-                "Take the `vocab.txt` that belongs to the model."
+                f"The vocabulary has no {mask or 'mask token'}, so the model can fill no masks. "
+                "Take the vocabulary that belongs to a masked language model."
             )
         return self.vocab.id(mask)
 
@@ -74,7 +77,7 @@ class Tokenizer:
         """Cut strings into tokens, without `[CLS]` and `[SEP]`.
 
         Args:
-            texts: a list of strings.
+            texts: a list of strings, as `check_texts` returns it.
             special_tokens: whether `[MASK]`, `[SEP]` and their like in a text are those tokens. Otherwise they are
                 plain text, as whatever a user typed should be.
 
@@ -82,6 +85,36 @@ class Tokenizer:
             For each string a pair: token ids, and offsets `(start, end)` in its characters.
         """
         raise NotImplementedError
+
+    def decode(self, ids, skip_special_tokens=True):
+        """Ids back to a string.
+
+        Args:
+            ids: token ids, an iterable or a one-dimensional array.
+            skip_special_tokens: whether the special tokens are left out.
+        """
+        raise NotImplementedError
+
+    def files(self):
+        """The files of a model's folder that this tokenizer is read from again: `{name: bytes}`."""
+        raise NotImplementedError
+
+    def with_tokens(self, keep_tokens=None, further=()):
+        """The tokenizer of a model whose vocabulary was cut and continued, as `from_pretrained` does.
+
+        Args:
+            keep_tokens: ids to keep; the n-th becomes id n. All by default.
+            further: tokens that get the ids behind them.
+
+        Raises:
+            VocabularyError: if an id is not in the vocabulary, or a special token is dropped.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def from_config(cls, config):
+        """The inverse of `get_config`, for Keras."""
+        return cls(**config)
 
     def ids(self, texts, special_tokens=False):
         """Token ids of a string (a list) or of strings (a list of lists), without `[CLS]` and `[SEP]`."""
@@ -93,6 +126,8 @@ class Tokenizer:
         self, text, pair=None, *, max_length=None, truncate="longest", truncate_side="right", special_tokens=False
     ):
         """Encode a text, or a pair, as `[CLS] text [SEP]` or `[CLS] text [SEP] pair [SEP]`.
+
+        A tokenizer without one of these tokens leaves it out.
 
         Args:
             text, pair: strings.
@@ -152,53 +187,25 @@ class Tokenizer:
 
     def _join(self, parts, max_length, cut, side):
         if max_length is not None:
-            lengths = fit_lengths([len(ids) for ids, _ in parts], max_length - 1 - len(parts), cut)
+            special = (self.cls_id is not None) + len(parts) * (self.sep_id is not None)
+            lengths = fit_lengths([len(ids) for ids, _ in parts], max_length - special, cut)
             parts = [
                 (shorten(ids, n, side), shorten(offsets, n, side))
                 for (ids, offsets), n in zip(parts, lengths, strict=True)
             ]
-        token_ids, segment_ids, all_offsets, owners = [self.cls_id], [0], [(0, 0)], [None]
+        before, behind = ([] if id is None else [id] for id in (self.cls_id, self.sep_id))
+        token_ids, segment_ids = [*before], [0 for _ in before]
+        all_offsets, owners = [(0, 0) for _ in before], [None for _ in before]
         for part, (ids, offsets) in enumerate(parts):
-            token_ids += [*ids, self.sep_id]
-            segment_ids += [part] * (len(ids) + 1)
-            all_offsets += [*offsets, (0, 0)]
-            owners += [part] * len(ids) + [None]
+            token_ids += [*ids, *behind]
+            segment_ids += [part] * (len(ids) + len(behind))
+            all_offsets += [*offsets, *((0, 0) for _ in behind)]
+            owners += [part] * len(ids) + [None for _ in behind]
         return Encoding(token_ids, segment_ids, all_offsets, owners)
 
     def tokens(self, ids):
         """The tokens of ids."""
         return [self.vocab.token(int(i)) for i in ids]
-
-    def decode(self, ids, skip_special_tokens=True):
-        """Ids back to a string.
-
-        `##` pieces are joined to what stands before. A space is put only where two words of letters or digits
-        would otherwise run together, and after an ASCII comma, stop or the like before a letter.
-
-        Args:
-            ids: token ids, an iterable or a one-dimensional array.
-            skip_special_tokens: whether `[CLS]`, `[SEP]`, `[MASK]`, `[PAD]` and `[UNK]` are left out.
-
-        Example:
-            >>> from nlpgen import Vocab, WordPieceTokenizer
-            >>> tokenizer = WordPieceTokenizer(Vocab(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "我", "play", "##ing", "ok"]))
-            >>> tokenizer.decode([2, 4, 5, 6, 7, 3])
-            '我playing ok'
-        """
-        words = []
-        for i in np.asarray(ids).ravel().tolist():
-            token = self.vocab.token(i)
-            if i in self.special_ids:
-                if not skip_special_tokens:
-                    words.append(token)
-            elif token.startswith("##") and len(token) > 2 and words:
-                words[-1] += token[2:]
-            elif token:
-                words.append(token)
-        return "".join(
-            word if i == 0 or not _needs_space(words[i - 1][-1], word[0]) else f" {word}"
-            for i, word in enumerate(words)
-        )
 
 
 def check_texts(texts, name="texts"):
@@ -266,14 +273,11 @@ def fit_lengths(lengths, budget, cut=None):
     return lengths
 
 
+def json_bytes(value):
+    """A value as the content of a JSON file."""
+    return (json.dumps(value, ensure_ascii=False, indent=1) + "\n").encode("utf-8")
+
+
 def shorten(row, length, side="right"):
     """The row without what is over `length`, cut at its right or left end."""
     return row[:length] if side == "right" else row[len(row) - length :]
-
-
-def _needs_space(before, after):
-    if is_cjk(after) or not after.isalnum():
-        return False
-    if before in ",;:!?.":
-        return after.isalpha()
-    return before.isalnum() and not is_cjk(before)

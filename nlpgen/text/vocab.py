@@ -72,7 +72,11 @@ class Vocab:
 
     def write(self, path):
         """Write one token a line, in UTF-8."""
-        Path(path).write_text("".join(f"{token}\n" for token in self.tokens), encoding="utf-8", newline="\n")
+        Path(path).write_bytes(self.encoded())
+
+    def encoded(self):
+        """What `write` writes, as bytes."""
+        return "".join(f"{token}\n" for token in self.tokens).encode("utf-8")
 
     def __len__(self):
         return len(self.tokens)
@@ -139,6 +143,15 @@ class Vocab:
         keep = [self.id(token) for token in first]
         taken = set(first)
         return keep + [i for i, token in enumerate(self.tokens) if token not in taken and not _is_redundant(token)]
+
+    def has_words(self):
+        """Whether over a tenth of the tokens are Chinese words, which only a word-first tokenizer makes.
+
+        WordPiece alone cuts between ideographs, and BERT's Chinese vocabulary holds no such token; in WoBERT's it is
+        more than half of them.
+        """
+        words = sum(len(token) > 1 and all(map(is_cjk, token)) for token in self.tokens)
+        return words > len(self) / 10
 
     def _warn(self):
         blank = [i + 1 for i, token in enumerate(self.tokens) if not token]

@@ -1,5 +1,7 @@
 """How the learning rate moves."""
 
+import itertools
+
 import keras
 from keras import ops
 
@@ -44,3 +46,39 @@ class WarmupStableDecay(keras.optimizers.schedules.LearningRateSchedule):
     def get_config(self):
         names = ("peak", "steps", "warmup", "decay", "accumulate")
         return {name: getattr(self, name) for name in names}
+
+
+@keras.saving.register_keras_serializable("nlpgen")
+class PiecewiseLinear(keras.optimizers.schedules.LearningRateSchedule):
+    """Straight lines between given points, from 0 at step 0 unless that is a point; flat after the last.
+
+    Args:
+        learning_rate: what the factors multiply.
+        points: `{step: factor}`, or a list of such pairs.
+
+    Raises:
+        ValueError: if there is no point, or a step is negative.
+
+    Example:
+        >>> schedule = PiecewiseLinear(2.0, {2: 1.0, 4: 0.5})
+        >>> [float(schedule(i)) for i in range(6)]
+        [0.0, 1.0, 2.0, 1.5, 1.0, 1.0]
+    """
+
+    def __init__(self, learning_rate, points):
+        super().__init__()
+        self.learning_rate = learning_rate
+        self.points = sorted((int(step), float(factor)) for step, factor in dict(points).items())
+        if not self.points or self.points[0][0] < 0:
+            raise ValueError(f"Expected one point or more, at step 0 or later. Received: points={points!r}")
+
+    def __call__(self, step):
+        step = ops.cast(step, "float32")
+        points = self.points if self.points[0][0] == 0 else [(0, 0.0), *self.points]
+        factor = ops.full_like(step, points[-1][1])
+        for (start, first), (end, last) in reversed(list(itertools.pairwise(points))):
+            factor = ops.where(step < end, first + (step - start) * ((last - first) / (end - start)), factor)
+        return self.learning_rate * factor
+
+    def get_config(self):
+        return {"learning_rate": self.learning_rate, "points": self.points}

@@ -6,6 +6,24 @@ know which tokens stand side by side, and positions that know their distances, t
 
 import numpy as np
 
+ROWS = 200_000  # of the training text, enough to know the neighbours of most tokens
+
+
+def warm_embeddings(backbone, rows, special_ids, seed=0):
+    """Give the embeddings of a new model their first values: neighbours for the tokens, sinusoids for the positions.
+
+    Args:
+        backbone: a built backbone with learned positions, e.g. a `Bert`.
+        rows: token ids `(n, length)` of the training text; `ROWS` of them are enough.
+        special_ids: ids that keep random values.
+        seed: of the random ones.
+    """
+    config, embeddings = backbone.config, backbone.embeddings
+    stddev = config.initializer_range
+    table = token_embeddings(rows, *embeddings.token.embeddings.shape, special_ids, stddev, seed=seed)
+    embeddings.token.embeddings.assign(table)
+    embeddings.position.embeddings.assign(sinusoids(*embeddings.position.embeddings.shape, stddev))
+
 
 def neighbour_counts(rows, vocab_size, window=2, special_ids=()):
     """How often tokens stand within `window` of each other, nearer ones counted more (1, 1/2, …).
@@ -98,3 +116,39 @@ def sinusoids(length, size, stddev=0.02):
     table = np.zeros((length, size), "float32")
     table[:, 0::2], table[:, 1::2] = np.sin(angle), np.cos(angle)[:, : size // 2]
     return table * (stddev / table.std())
+
+
+def extended_positions(table, known, sizes=range(2, 33)):
+    """A table of learned positions continued beyond those that were trained.
+
+    Learned positions of a text model lie near a helix: one step is nearly the same rotation everywhere, in the few
+    directions of largest variance. That rotation is fitted (orthogonal Procrustes) and turned on from the last known
+    position; the other directions get their mean. The number of directions is the one whose steps fit best.
+
+    The first and the last known position are left out of the fit: in packed rows they hold `[CLS]` and `[SEP]`.
+
+    Args:
+        table: `(positions, size)`.
+        known: how many rows were trained, at least 8.
+        sizes: numbers of directions to try.
+
+    Returns:
+        A table of the same shape, the first `known - 1` rows as they were.
+    """
+    inner = np.asarray(table[1 : known - 1], "float64")
+    mean = inner.mean(axis=0)
+    directions = np.linalg.svd(inner - mean, full_matrices=False)[2]
+    fits = []
+    for size in sizes:
+        if size >= len(inner):
+            break
+        places = (inner - mean) @ directions[:size].T
+        u, _, v = np.linalg.svd(places[:-1].T @ places[1:])
+        error = np.linalg.norm(places[:-1] @ u @ v - places[1:]) / np.linalg.norm(places[1:])
+        fits.append((error, size, places[-1], u @ v))
+    _, size, place, step = min(fits, key=lambda fit: fit[0])
+    out = np.array(table, "float32")
+    for i in range(known - 1, len(out)):
+        place = place @ step
+        out[i] = mean + place @ directions[:size]
+    return out

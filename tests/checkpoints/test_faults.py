@@ -161,7 +161,7 @@ def test_a_header_that_looks_like_a_pickle(hugging_face):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("config.json", {"model_type": ["bert"]}, "nlpgen reads: bert"),
+        ("config.json", {"model_type": ["bert"]}, "nlpgen reads: albert, bert"),
         ("config.json", {"position_embedding_type": "relative_key"}, "must be 'absolute'"),
         ("config.json", {"max_position_embeddings": 10**11}, "from 1 to 1,000,000"),
         ("config.json", {"layer_norm_eps": -1.0}, "above 0 and finite"),
@@ -302,7 +302,7 @@ def test_two_checkpoints_in_a_folder(tensorflow):
         ("[1]", "holds a list; expected an object"),
         ("[" * 100_000, "nested too deep"),
         ('{"model_type": "bert"}', r"`hidden_size` is missing"),
-        ('{"model_type": "brt"}', r"model_type 'brt'. nlpgen reads: bert"),
+        ('{"model_type": "brt"}', r"model_type 'brt'. nlpgen reads: albert, bert"),
     ],
     ids=["comma", "list", "deep", "fields", "type"],
 )
@@ -343,10 +343,10 @@ def test_wrong_size(hugging_face):
 def test_vocabulary_and_embedding(hugging_face):
     lines = (hugging_face / "vocab.txt").read_text().splitlines()
     (hugging_face / "vocab.txt").write_text("\n".join([*lines, "甲", "乙"]) + "\n")
-    with pytest.raises(VocabularyError, match=r"286 lines, but `bert/embeddings/word_embeddings` has 284 rows"):
+    with pytest.raises(VocabularyError, match=r"286 tokens, but `bert/embeddings/word_embeddings` has 284 rows"):
         MaskedLM.from_pretrained(hugging_face)
     (hugging_face / "vocab.txt").write_text("\n".join(lines[:-2]) + "\n")
-    with pytest.warns(CheckpointWarning, match=r"282 lines, but .* 284 rows: the last ones belong to no token"):
+    with pytest.warns(CheckpointWarning, match=r"282 tokens, but .* 284 rows: the last ones belong to no token"):
         model = MaskedLM.from_pretrained(hugging_face)
     filled = model.fill_mask("今天[MASK]", top_k=282)
     assert len(filled.candidates[0]) == 282

@@ -46,19 +46,6 @@ def test_padding_is_where_the_vocabulary_says(bert_folder):
     assert_close(array(model({"token_ids": long})), array(original({"token_ids": np.array(keep)[long]}))[..., keep])
 
 
-def test_a_frozen_layer_is_loaded_too(bert_folder):
-    """bert4keras pairs by position over the trainable weights and would load nothing into it."""
-    from nlpgen.checkpoints import load_weights, open_folder
-
-    folder = open_folder(bert_folder)
-    model = Bert(BertConfig.from_dict(folder.config))
-    model.build()
-    model.blocks[0].trainable = False
-    load_weights(model, folder.tensors)
-    kernel = folder.tensors["bert/encoder/layer_0/attention/self/query/kernel"]
-    np.testing.assert_array_equal(array(model.blocks[0].attention.query.kernel), kernel)
-
-
 def test_swapping_query_and_key_would_be_seen():
     """The goldens compare at 1e-5: this is how far the commonest mistake moves the output."""
     model = random_weights(_built(Bert(BertConfig(**SMALL))))

@@ -2,7 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from nlpgen.training import WarmupStableDecay
+from nlpgen.training import PiecewiseLinear, WarmupStableDecay
+from tests.helpers import GOLDEN
 
 
 def values(schedule, n):
@@ -35,3 +36,13 @@ def test_it_is_saved_with_an_optimizer():
 def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="warmup=8, decay=8"):
         WarmupStableDecay(1.0, 10, 8, 8)
+
+
+def test_piecewise_linear_equals_bert4keras():
+    golden = np.load(GOLDEN / "b4k_layers" / "golden.npz")
+    steps = golden["piecewise_linear/in0"]
+    for name, points in (("a", {4: 1, 10: 0.1}), ("from_zero_key", {0: 0.5, 5: 2.0})):
+        schedule = PiecewiseLinear(1.0, points)
+        schedule = PiecewiseLinear.from_config(schedule.get_config())
+        found = [float(schedule(step)) for step in steps]
+        np.testing.assert_allclose(found, golden[f"piecewise_linear/out_{name}"], rtol=1e-6)

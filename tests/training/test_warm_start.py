@@ -1,6 +1,7 @@
 import numpy as np
 
-from nlpgen.training import sinusoids, token_embeddings
+from nlpgen import Bert, BertConfig
+from nlpgen.training import extended_positions, sinusoids, token_embeddings, warm_embeddings
 from nlpgen.training.warm_start import neighbour_counts, positive_pmi, top_singular_vectors
 
 
@@ -49,3 +50,29 @@ def test_positions_know_their_distance():
     product = table @ table.T
     np.testing.assert_allclose(np.diagonal(product, 3), product[0, 3], rtol=1e-4)
     assert product[5, 6] > product[5, 9] > product[5, 20]
+
+
+def test_positions_on_a_helix_are_continued():
+    """Three frequencies in 16 directions, and noise: the continuation is the truth up to the noise."""
+    rng = np.random.default_rng(0)
+    angles = np.arange(200)[:, None] * np.array([0.1, 0.5, 1.1])
+    circles = np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
+    truth = circles @ np.linalg.qr(rng.standard_normal((16, 6)))[0].T + rng.standard_normal(16)
+    table = truth + rng.normal(0, 0.01, truth.shape)
+    table[0] += 5  # as [CLS] has it
+    table[64:] = 0
+    found = extended_positions(table, 64)
+    np.testing.assert_array_equal(found[:63], table[:63].astype("float32"))
+    assert np.abs(found[63:128] - truth[63:128]).max() < 0.1
+
+
+def test_a_new_model_gets_them():
+    backbone = Bert(BertConfig(60, 8, 1, 2, 16, max_position_embeddings=20))
+    backbone.build()
+    before = backbone.embeddings.segment.embeddings.numpy()
+    rows = np.random.default_rng(2).integers(0, 60, (500, 12))
+    warm_embeddings(backbone, rows, {0, 1}, seed=3)
+    token, position = (getattr(backbone.embeddings, name).embeddings.numpy() for name in ("token", "position"))
+    np.testing.assert_array_equal(token, token_embeddings(rows, 60, 8, {0, 1}, seed=3))
+    np.testing.assert_array_equal(position, sinusoids(20, 8).astype("float32"))
+    np.testing.assert_array_equal(backbone.embeddings.segment.embeddings.numpy(), before)

@@ -1,0 +1,3 @@
+from nlpgen.generation.beam import Beam, Hypotheses
+
+__all__ = ["Beam", "Hypotheses"]

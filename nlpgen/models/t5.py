@@ -1,0 +1,514 @@
+"""T5 (Raffel et al., 2019, https://arxiv.org/abs/1910.10683) in its versions 1.0 and 1.1, and mT5 (Xue et al., 2020,
+https://arxiv.org/abs/2010.11934), which has the form of 1.1.
+
+The versions differ by config: 1.1 has a gated feed-forward layer and a head of its own. Chinese models of this form
+are T5-PEGASUS and UER's T5, which have a BERT vocabulary.
+"""
+
+import re
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+from keras import ops
+
+from nlpgen.checkpoints import Transposed, under
+from nlpgen.errors import InputError
+from nlpgen.layers import (
+    ACTIVATIONS,
+    CrossAttentionBlock,
+    InputEmbeddings,
+    PreNormBlock,
+    RelativePositionBias,
+    causal_mask,
+    make_norm,
+    padding_mask,
+)
+from nlpgen.models.config import Config
+from nlpgen.models.pretrained import Backbone
+
+ENCODER, DECODER = "encoder/block_{i:03d}", "decoder/block_{i:03d}"
+TABLE, HEAD = "shared/embedding", "decoder/logits"
+# How the releases name the kernels of an attention.
+KERNELS = {"query.kernel": "q", "key.kernel": "k", "value.kernel": "v", "output_projection.kernel": "o"}
+# Hugging Face's names of activations, where they are not ours; its "gated-gelu" alone means the tanh formula.
+ACTIVATIONS_OF_HUGGING_FACE = {"gelu_tanh": "gelu_new", "gelu_erf": "gelu"}
+GATED_OF_HUGGING_FACE = {"gelu": "gelu_python", "gelu_erf": "gelu_python", "gelu_tanh": "gelu", "gelu_new": "gelu"}
+
+
+@dataclass(frozen=True)
+class T5Config(Config):
+    """The fields of bert4keras' config of T5; Hugging Face's names are read and written too.
+
+    Args:
+        attention_head_size: width of a head; `hidden_size / num_attention_heads` by default.
+        num_decoder_layers: as many as `num_hidden_layers` by default.
+        hidden_act: a name in `ACTIVATIONS`, or for a gated layer the list of such a name and `"linear"`. In this list
+            `"gelu"` is the formula with the error function, as in bert4keras; Hugging Face's `"gated-gelu"` is read as
+            `["gelu_tanh", "linear"]`.
+        relative_attention_num_buckets, relative_attention_max_distance: see `relative_position_buckets`.
+        tie_word_embeddings: whether the head is the token embedding. Where a checkpoint has a head that is not, that
+            counts.
+        scale_decoder_outputs: whether the head divides its input by `sqrt(hidden_size)`. By default where it is tied,
+            as Google and Hugging Face do; bert4keras does so always.
+        cross_position_bias: whether attention to the source has the decoder's relative positions too, bert4keras'
+            option of that name. T5-PEGASUS was trained with it; Google's releases have none.
+        decoder_start_token_id: what a target starts with; `pad_token_id` by default.
+        initializer_range: standard deviation of new weights, for layers that no checkpoint has. A T5 that is to be
+            trained from nothing wants other values.
+    """
+
+    spellings = {
+        "d_model": "hidden_size",
+        "d_kv": "attention_head_size",
+        "d_ff": "intermediate_size",
+        "num_layers": "num_hidden_layers",
+        "num_heads": "num_attention_heads",
+        "layer_norm_epsilon": "layer_norm_eps",
+        "dropout_rate": "hidden_dropout_prob",
+        "feed_forward_proj": "hidden_act",
+    }
+    vocab_size: int
+    hidden_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    intermediate_size: int
+    attention_head_size: int | None = None
+    num_decoder_layers: int | None = None
+    hidden_act: str | list = "relu"
+    hidden_dropout_prob: float = 0.1
+    attention_probs_dropout_prob: float = 0.1
+    relative_attention_num_buckets: int = 32
+    relative_attention_max_distance: int = 128
+    tie_word_embeddings: bool = True
+    scale_decoder_outputs: bool | None = None
+    cross_position_bias: bool = False
+    initializer_range: float = 0.02
+    layer_norm_eps: float = 1e-6
+    pad_token_id: int = 0
+    decoder_start_token_id: int | None = None
+    eos_token_id: int | None = None
+
+    @classmethod
+    def translated(cls, values):
+        said = values.get("feed_forward_proj")
+        if isinstance(said, str) and said.startswith("gated-"):
+            name = said.removeprefix("gated-")
+            values = values | {"feed_forward_proj": ["gelu_tanh" if name == "gelu" else name, "linear"]}
+        if "dropout_rate" in values:
+            values = {"attention_probs_dropout_prob": values["dropout_rate"]} | values
+        return super().translated(values)
+
+    def to_hugging_face(self):
+        if self.cross_position_bias:
+            raise InputError(
+                "Hugging Face's T5 has no `cross_position_bias`, so its outputs would be others. Save in the format "
+                "'nlpgen' or 'tensorflow', or load the model with cross_position_bias=False."
+            )
+        name = self.activation
+        if self.gated:
+            name = "gated-" + GATED_OF_HUGGING_FACE.get(name, name)
+        # Its own defaults of the last two are others.
+        return super().to_hugging_face() | {
+            "feed_forward_proj": ACTIVATIONS_OF_HUGGING_FACE.get(name, name),
+            "d_kv": self.attention_head_size or self.hidden_size // self.num_attention_heads,
+            "decoder_start_token_id": self.start_token_id,
+        }
+
+    def problems(self):
+        sizes = ("attention_head_size", "num_decoder_layers")
+        found = self._must_be_positive(
+            "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"
+        )
+        found += self._must_be_positive(*(name for name in sizes if getattr(self, name) is not None))
+        found += self._must_be_positive("relative_attention_max_distance")
+        found += self._must_be_rate("hidden_dropout_prob", "attention_probs_dropout_prob")
+        found += self._must_be_above_zero("layer_norm_eps", "initializer_range")
+        names = [*ACTIVATIONS]
+        if self.hidden_act not in names and self.hidden_act not in [[name, "linear"] for name in names]:
+            found.append(
+                f"`hidden_act` must be one of {', '.join(names)}, or for a gated layer the list of such a name and "
+                f"'linear'. Received: {self.hidden_act!r}"
+            )
+        buckets = self.relative_attention_num_buckets
+        if buckets < 4 or buckets % 2:
+            found.append(f"`relative_attention_num_buckets` must be even and 4 or more. Received: {buckets}")
+        elif self.relative_attention_max_distance <= buckets // 2:
+            found.append(
+                "`relative_attention_max_distance` must be above half of `relative_attention_num_buckets`. Received: "
+                f"{self.relative_attention_max_distance} and {buckets}"
+            )
+        for name in ("pad_token_id", "decoder_start_token_id", "eos_token_id"):
+            if getattr(self, name) is not None and not 0 <= getattr(self, name) < self.vocab_size:
+                found.append(f"`{name}` must be an id of the vocabulary. Received: {getattr(self, name)}")
+        if not found and self.attention_head_size is None:
+            found += self._must_divide("num_attention_heads", "hidden_size")
+        return found
+
+    @property
+    def gated(self):
+        """Whether the feed-forward layer is `down(activation(gate(x)) * up(x))`."""
+        return isinstance(self.hidden_act, list)
+
+    @property
+    def start_token_id(self):
+        """The id that a target starts with."""
+        return self.pad_token_id if self.decoder_start_token_id is None else self.decoder_start_token_id
+
+    @property
+    def activation(self):
+        """The name of the feed-forward layer's activation."""
+        return self.hidden_act[0] if self.gated else self.hidden_act
+
+
+def _attention(path, scope):
+    """The rows of an attention."""
+    return {f"{path}.{part}": f"{scope}/{name}" for part, name in KERNELS.items()}
+
+
+def _feed_forward(scope):
+    """The rows of a gated feed-forward layer."""
+    return {
+        "blocks.{i}.gate": f"{scope}/DenseReluDense/wi_0",
+        "blocks.{i}.up": f"{scope}/DenseReluDense/wi_1",
+        "blocks.{i}.down": f"{scope}/DenseReluDense/wo",
+    }
+
+
+def _names_of(config, table):
+    """The table for a config: where nothing is gated, `wi_1` is `wi`."""
+    if config.gated:
+        return table
+    return {
+        path: scope.replace("wi_1", "wi") if path.endswith(".up") else scope
+        for path, scope in table.items()
+        if not path.endswith(".gate")
+    }
+
+
+def _hugging_face_names(table):
+    """PyTorch's scopes by those of a table: `encoder/block_{i:03d}/layer_000/SelfAttention/q` is
+    `encoder.block.{i}.layer.0.SelfAttention.q`.
+    """
+    scopes = {getattr(entry, "scope", entry) for entry in table.values()}
+    scopes |= {scope.replace("wi_1", "wi") for scope in scopes}
+    names = {TABLE: "shared.weight", HEAD: "lm_head"}
+    for scope in scopes - names.keys():
+        name = re.sub(r"_00(\d)", r".\1", scope.replace("_{i:03d}", ".{i}")).replace("/", ".")
+        if name.endswith(".scale"):
+            names[scope] = name.removesuffix("scale") + "weight"
+        else:
+            names[scope] = Transposed(f"{name}.weight") if "Attention" in name else name
+    return names
+
+
+def _of_mt5(scope):
+    """mT5's release says `rms_norm` for every norm."""
+    if isinstance(scope, Transposed):
+        return scope
+    return scope.replace("final_layer_norm", "rms_norm").replace("layer_norm", "rms_norm")
+
+
+@keras.saving.register_keras_serializable("nlpgen")
+class T5Encoder(Backbone):
+    """The encoder of T5: token embeddings, pre-norm blocks with relative positions, and a norm.
+
+    It may be loaded from a whole T5.
+
+    Call arguments:
+        inputs: a dict of `token_ids` `(batch, length)` and, each optional, `padding_mask` of the same shape, true where
+            a token may be seen (by default where it is not `pad_token_id`), and `positions` `(batch, n)` to compute
+            only these positions of the last block.
+
+    Returns:
+        Hidden states `(batch, length, hidden_size)`, or `(batch, n, hidden_size)`.
+    """
+
+    config_class = T5Config
+    model_type = "t5"
+    checkpoint_names = {
+        "embeddings.token": TABLE,
+        "position": Transposed("encoder/block_000/layer_000/SelfAttention/relative_attention_bias"),
+        "blocks.{i}.attention_norm.gamma": f"{ENCODER}/layer_000/layer_norm/scale",
+        **_attention("blocks.{i}.attention", f"{ENCODER}/layer_000/SelfAttention"),
+        "blocks.{i}.ffn_norm.gamma": f"{ENCODER}/layer_001/layer_norm/scale",
+        **_feed_forward(f"{ENCODER}/layer_001"),
+        "final_norm.gamma": "encoder/final_layer_norm/scale",
+    }
+    hugging_face_names = _hugging_face_names(checkpoint_names)
+    vocabulary_names = (TABLE,)
+    has = (TABLE, "encoder/final_layer_norm/scale")
+    ignored = ("decoder", "lm_head")
+    longest = None
+
+    def __init__(self, config, **kwargs):
+        super().__init__(config, **kwargs)
+        self.checkpoint_names = _names_of(config, self.checkpoint_names)
+        self.embeddings = InputEmbeddings(
+            config.vocab_size,
+            0,
+            None,
+            config.hidden_size,
+            dropout=config.hidden_dropout_prob,
+            initializer_range=config.initializer_range,
+            norm=False,
+            dtype=self.dtype_policy,
+            name="embeddings",
+        )
+        self.position, self.blocks, self.final_norm = _stack(config, self.dtype_policy, PreNormBlock, True)
+        self.dropout = keras.layers.Dropout(config.hidden_dropout_prob, dtype=self.dtype_policy)
+
+    @property
+    def norm_options(self):
+        """The options of every norm of the model."""
+        return {"kind": "rms", "epsilon": self.config.layer_norm_eps}
+
+    def build(self, input_shape=None):
+        self.embeddings.build((None, None))
+        _build_stack(self)
+
+    def embed(self, inputs):
+        return self.embeddings(inputs["token_ids"])
+
+    def encode(self, x, inputs):
+        places = ops.arange(ops.shape(x)[1])
+        mask, bias = self.attention_mask(inputs), self.position(places, places)
+        for i, block in enumerate(self.blocks):
+            x, _, _ = block(
+                x,
+                attention_mask=mask,
+                bias=bias,
+                positions=inputs.get("positions") if i == len(self.blocks) - 1 else None,
+            )
+        return self.dropout(self.final_norm(x))
+
+    def attention_mask(self, inputs):
+        """Which token is seen, `(batch, 1, 1, length)`."""
+        if inputs.get("padding_mask") is not None:
+            return ops.cast(inputs["padding_mask"], "bool")[:, None, None, :]
+        return padding_mask(inputs["token_ids"], self.config.pad_token_id)
+
+
+@keras.saving.register_keras_serializable("nlpgen")
+class T5(Backbone):
+    """The encoder for a source, and a decoder for a target: causal blocks that also attend to the encoder's output.
+
+    Its `encoder` is a `T5Encoder`, which may stand alone. The decoder's keys and values can be kept as those of
+    `Decoder`; then `inputs` has `source_keys_values`, and `token_ids` or `padding_mask` of the source::
+
+        kept = t5.source_keys_values(t5.encode_source(inputs))
+        inputs = {"decoder_token_ids": first, "padding_mask": source_mask, "source_keys_values": kept}
+        hidden, cache = t5.encode_cached(t5.embed_decoder(inputs), inputs, t5.empty_cache(batch, 64), 0)
+
+    Call arguments:
+        inputs: a dict of `token_ids` `(batch, source length)` and `decoder_token_ids` `(batch, length)` and, each
+            optional, `padding_mask` and `decoder_padding_mask`, true where a token of source and target may be seen (by
+            default where it is not `pad_token_id`; the target's first always, as it may start with this id), and
+            `positions` `(batch, n)` to compute only these positions of the target in the last block.
+
+    Returns:
+        Hidden states of the target `(batch, length, hidden_size)`, or `(batch, n, hidden_size)`.
+    """
+
+    encoder_class = T5Encoder
+    config_class = T5Config
+    model_type = "t5"
+    checkpoint_names = {
+        **under("encoder", T5Encoder.checkpoint_names),
+        "position": Transposed("decoder/block_000/layer_000/SelfAttention/relative_attention_bias"),
+        "blocks.{i}.attention_norm.gamma": f"{DECODER}/layer_000/layer_norm/scale",
+        **_attention("blocks.{i}.attention", f"{DECODER}/layer_000/SelfAttention"),
+        "blocks.{i}.source_norm.gamma": f"{DECODER}/layer_001/layer_norm/scale",
+        **_attention("blocks.{i}.source_attention", f"{DECODER}/layer_001/EncDecAttention"),
+        "blocks.{i}.ffn_norm.gamma": f"{DECODER}/layer_002/layer_norm/scale",
+        **_feed_forward(f"{DECODER}/layer_002"),
+        "final_norm.gamma": "decoder/final_layer_norm/scale",
+    }
+    hugging_face_names = _hugging_face_names(checkpoint_names)
+    has = (TABLE, "encoder/final_layer_norm/scale")
+    vocabulary_names = (TABLE, f"{HEAD}/kernel")
+    heads = {"seq2seq_lm": {"projection": HEAD}}
+    # Left in Hugging Face's first ports; its own classes pass it over too.
+    ignored = ("decoder.block.0.layer.1.EncDecAttention.relative_attention_bias",)
+    longest = None
+
+    def __init__(self, config, **kwargs):
+        super().__init__(config, **kwargs)
+        self.checkpoint_names = _names_of(config, self.checkpoint_names)
+        self.encoder = self.encoder_class(config, dtype=self.dtype_policy, name="encoder")
+        self.position, self.blocks, self.final_norm = _stack(config, self.dtype_policy, CrossAttentionBlock, False)
+        self.dropout = keras.layers.Dropout(config.hidden_dropout_prob, dtype=self.dtype_policy)
+
+    @classmethod
+    def held_by(cls, folder):
+        tensors = folder.tensors.named_by(cls.hugging_face_names)
+        return cls if cls.checkpoint_names["final_norm.gamma"] in tensors else cls.encoder_class
+
+    @classmethod
+    def config_of(cls, folder):
+        config, tensors = super().config_of(folder), folder.tensors
+        head, tied = f"{HEAD}/kernel", config.tie_word_embeddings
+        if tied and head in tensors and not np.array_equal(tensors[head].T, tensors[TABLE]):
+            return config.replace(
+                tie_word_embeddings=False
+            )  # as in the mT5 of transformers 5, whose config says "tied"
+        return config
+
+    @property
+    def embeddings(self):
+        """The token embeddings, which encoder and decoder share."""
+        return self.encoder.embeddings
+
+    @property
+    def norm_options(self):
+        """The options of every norm of the model."""
+        return self.encoder.norm_options
+
+    def build(self, input_shape=None):
+        self.encoder.build()
+        _build_stack(self)
+
+    def embed(self, inputs):
+        """`token_ids` to input vectors of the encoder `(batch, source length, hidden_size)`."""
+        return self.encoder.embed(inputs)
+
+    def encode(self, x, inputs):
+        if "decoder_token_ids" not in inputs:
+            raise InputError(
+                f"{type(self).__name__} reads a source and a target: give `token_ids` and `decoder_token_ids`. "
+                f"Received: {', '.join(inputs)}. `encode_source` and {self.encoder_class.__name__} read a source alone."
+            )
+        source = self.encode_source(inputs, x)
+        inputs = {**inputs, "source_keys_values": self.source_keys_values(source)}
+        return self.encode_cached(self.embed_decoder(inputs), inputs)[0]
+
+    def encode_source(self, inputs, x=None):
+        """The encoder's output.
+
+        Args:
+            inputs: see the call; those of the target are left aside.
+            x: input vectors from `embed`, or others; made from `token_ids` by default.
+
+        Returns:
+            `(batch, source length, hidden_size)`.
+        """
+        source = {name: inputs[name] for name in ("token_ids", "padding_mask") if name in inputs}
+        return self.encoder.encode(self.embed(inputs) if x is None else x, source)
+
+    def source_keys_values(self, source):
+        """Keys and values of the encoder's output for every block, each `(batch, heads, source length, head_size)`."""
+        return [block.source_keys_values(source) for block in self.blocks]
+
+    def embed_decoder(self, inputs):
+        """`decoder_token_ids` to input vectors of the decoder `(batch, length, hidden_size)`."""
+        return self.embeddings(inputs["decoder_token_ids"])
+
+    def empty_cache(self, batch, length):
+        """Keys and values of no token yet: for each block a pair of `(batch, heads, length, head_size)`."""
+        attention = self.blocks[0].attention
+        shape = batch, attention.num_key_value_heads, length, attention.head_size
+        return [(ops.zeros(shape, self.compute_dtype),) * 2 for _ in self.blocks]
+
+    def encode_cached(self, x, inputs, cache=None, cache_index=0):
+        """Input vectors of the decoder to hidden states, after what a cache holds.
+
+        Args:
+            x: `(batch, n, hidden_size)`, from `embed_decoder`.
+            inputs: see the call, with `source_keys_values`. With a cache, `decoder_padding_mask` is over its places
+                `(batch, length of the cache)`.
+            cache: from `empty_cache` or an earlier call.
+            cache_index: scalar, the place of the first of the n tokens.
+
+        Returns:
+            Hidden states, and the cache with these tokens.
+        """
+        length, source = ops.shape(x)[1], inputs["source_keys_values"]
+        queries, keys = cache_index + ops.arange(length), ops.arange(length if cache is None else cache[0][0].shape[2])
+        mask = causal_mask(length, ops.shape(keys)[0], cache_index)
+        if inputs.get("decoder_padding_mask") is not None:
+            mask = mask & ops.cast(inputs["decoder_padding_mask"], "bool")[:, None, None, :]
+        elif cache is None:
+            mask = mask & (padding_mask(inputs["decoder_token_ids"], self.config.pad_token_id) | (keys == 0))
+        source_mask, source_bias = self.encoder.attention_mask(inputs), None
+        if self.config.cross_position_bias:
+            source_bias = self.position(queries, ops.arange(ops.shape(source[0][0])[2]))
+        bias, kept, last = self.position(queries, keys), [], len(self.blocks) - 1
+        for i, block in enumerate(self.blocks):
+            x, _, keys_values = block(
+                x,
+                source[i],
+                attention_mask=mask,
+                source_mask=source_mask,
+                bias=bias,
+                source_bias=source_bias,
+                positions=inputs.get("positions") if i == last else None,
+                cache=None if cache is None else cache[i],
+                cache_index=cache_index,
+            )
+            kept.append(keys_values)
+        return self.dropout(self.final_norm(x)), kept
+
+
+@keras.saving.register_keras_serializable("nlpgen")
+class MT5Encoder(T5Encoder):
+    """The encoder of mT5. See `T5Encoder`."""
+
+    model_type = "mt5"
+    checkpoint_names = {path: _of_mt5(scope) for path, scope in T5Encoder.checkpoint_names.items()}
+    hugging_face_names = {_of_mt5(scope): name for scope, name in T5Encoder.hugging_face_names.items()}
+    has = (TABLE, "encoder/rms_norm/scale")
+
+
+@keras.saving.register_keras_serializable("nlpgen")
+class MT5(T5):
+    """mT5: a T5 1.1 whose release has other names. See `T5`."""
+
+    encoder_class = MT5Encoder
+    model_type = "mt5"
+    checkpoint_names = {path: _of_mt5(scope) for path, scope in T5.checkpoint_names.items()}
+    hugging_face_names = {_of_mt5(scope): name for scope, name in T5.hugging_face_names.items()}
+    has = (TABLE, "encoder/rms_norm/scale")
+
+
+def _stack(config, dtype, block_class, bidirectional):
+    """Relative positions, blocks and last norm of encoder or decoder."""
+    c, norm = config, {"kind": "rms", "epsilon": config.layer_norm_eps}
+    position = RelativePositionBias(
+        c.relative_attention_num_buckets,
+        c.num_attention_heads,
+        c.relative_attention_max_distance,
+        bidirectional,
+        embeddings_initializer=keras.initializers.TruncatedNormal(stddev=c.initializer_range),
+        dtype=dtype,
+        name="position",
+    )
+    blocks = [
+        block_class(
+            c.hidden_size,
+            c.num_attention_heads,
+            c.intermediate_size,
+            activation=c.activation,
+            dropout=c.hidden_dropout_prob,
+            attention_dropout=c.attention_probs_dropout_prob,
+            initializer_range=c.initializer_range,
+            use_bias=False,
+            gated=c.gated,
+            norm=norm,
+            attention={
+                "head_size": c.attention_head_size,
+                "use_bias": False,
+                "output_bias": False,
+                "scale": 1.0,
+            },
+            dtype=dtype,
+            name=f"block_{i}",
+        )
+        for i in range(c.num_hidden_layers if bidirectional else c.num_decoder_layers or c.num_hidden_layers)
+    ]
+    return position, blocks, make_norm(name="final_norm", dtype=dtype, **norm)
+
+
+def _build_stack(model):
+    shape = None, None, model.config.hidden_size
+    for layer in (model.position, *model.blocks, model.final_norm):
+        layer.build(shape)

@@ -1,0 +1,160 @@
+"""Beam search against brute force, against a beam search with Python lists, and against transformers."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from nlpgen import CausalLM
+from nlpgen.errors import InputError
+from nlpgen.generation import Beam
+from tests.helpers import GOLDEN, array, assert_close
+
+pytestmark = pytest.mark.backends
+VOCAB, END, LONGEST = 5, 3, 6
+
+
+class Toy:
+    """A small recurrent language model: what it says depends on every token before, and on who is asked."""
+
+    def __init__(self, seed):
+        rng = np.random.default_rng(seed)
+        self.tokens, self.recurrent, self.output = (
+            rng.normal(0, scale, shape).astype("float32")
+            for scale, shape in ((1.0, (VOCAB, 8)), (0.5, (8, 8)), (1.0, (8, VOCAB)))
+        )
+        self.starts = rng.normal(size=(3, 8)).astype("float32")
+
+    def step(self, token_ids, state):
+        hidden = ops.tanh(ops.matmul(state["hidden"], self.recurrent) + ops.take(self.tokens, token_ids, axis=0))
+        log_probs = ops.log_softmax(ops.matmul(hidden, self.output), axis=-1)
+        return log_probs, {"hidden": hidden, "steps": state["steps"] + 1}
+
+    def start(self):
+        state = {"hidden": ops.convert_to_tensor(self.starts), "steps": ops.convert_to_tensor(0)}
+        return np.array([0, 1, 2], "int32"), state
+
+    def next(self, hidden, token):
+        """In NumPy, for one text: the state after a token, and the log-probabilities of the next."""
+        hidden = np.tanh(hidden @ self.recurrent + self.tokens[token])
+        logits = hidden @ self.output
+        return hidden, logits - np.log(np.exp(logits).sum())
+
+    def all_texts(self, text):
+        """`{tokens: log-probability}` of every sequence that ends within the limit, or reaches it."""
+
+        def longer(tokens, total, hidden):
+            if tokens[-1:] == (END,) or len(tokens) == LONGEST:
+                yield tokens, total
+                return
+            hidden, row = self.next(hidden, tokens[-1] if tokens else text)
+            for token in range(VOCAB):
+                yield from longer((*tokens, token), total + row[token], hidden)
+
+        return dict(longer((), 0.0, self.starts[text].astype("float64")))
+
+
+def listed(found, text):
+    """What was found for a text: `[(tokens, score)]`."""
+    parts = (array(t)[text] for t in (found.token_ids, found.lengths, found.scores))
+    return [(tuple(ids[:n].tolist()), score) for ids, n, score in zip(*parts, strict=True)]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_wide_beam_equals_brute_force(seed):
+    """1,024 hypotheses hold every unfinished text of five tokens, so nothing may be lost."""
+    toy = Toy(seed)
+    every = [toy.all_texts(text) for text in range(3)]
+    assert len(every[0]) == sum(4**n for n in range(LONGEST)) + 4**LONGEST
+    for length_penalty in (0.0, 0.6, 1.0, 2.0, -0.5):
+        beam = Beam((VOCAB - 1) ** (LONGEST - 1), length_penalty, n_best=8)
+        found = beam.search(toy.step, *toy.start(), LONGEST, END)
+        for text, totals in enumerate(every):
+            truth = {tokens: total / len(tokens) ** length_penalty for tokens, total in totals.items()}
+            best = sorted(truth, key=truth.get, reverse=True)[:8]
+            assert [tokens for tokens, _ in listed(found, text)] == best
+            assert_close([score for _, score in listed(found, text)], [truth[tokens] for tokens in best])
+
+
+def plain_beam_search(toy, text, width, length_penalty, n_best):
+    """The same search over lists, without early stopping."""
+    live, finished = [(0.0, (text,), toy.starts[text].astype("float64"))], []
+    for _ in range(LONGEST):
+        candidates = []
+        for total, tokens, hidden in live:
+            hidden, row = toy.next(hidden, tokens[-1])
+            candidates += [(total + row[token], (*tokens, token), hidden) for token in range(VOCAB)]
+        finished += [c for c in candidates if c[1][-1] == END]
+        live = sorted((c for c in candidates if c[1][-1] != END), key=lambda c: -c[0])[:width]
+    scored = [(total / len(tokens[1:]) ** length_penalty, tokens[1:]) for total, tokens, _ in finished + live]
+    return sorted(scored, reverse=True)[:n_best]
+
+
+@pytest.mark.parametrize(("width", "length_penalty"), [(1, 0.0), (2, 0.8), (3, 0.0), (7, 0.8)])
+def test_a_narrow_beam_equals_a_plain_one(width, length_penalty):
+    for seed in range(3):
+        toy = Toy(seed)
+        found = Beam(width, length_penalty, n_best=2).search(toy.step, *toy.start(), LONGEST, END)
+        for text in range(3):
+            expected = plain_beam_search(toy, text, width, length_penalty, 2)
+            assert [tokens for tokens, _ in listed(found, text)] == [tokens for _, tokens in expected]
+            assert_close([score for _, score in listed(found, text)], [score for score, _ in expected])
+
+
+def test_a_batch_equals_its_members():
+    toy = Toy(7)
+    token_ids, state = toy.start()
+    together = Beam(3, 0.6, 3).search(toy.step, token_ids, state, LONGEST, END)
+    for text in range(3):
+        own = {"hidden": state["hidden"][text : text + 1], "steps": state["steps"]}
+        alone = Beam(3, 0.6, 3).search(toy.step, token_ids[text : text + 1], own, LONGEST, END)
+        assert [tokens for tokens, _ in listed(alone, 0)] == [tokens for tokens, _ in listed(together, text)]
+
+
+@pytest.mark.skipif(keras.config.backend() == "jax", reason="JAX traces a step once, however often it runs")
+def test_it_stops_when_nothing_better_can_come():
+    """The end has 0.9 at first: 0.1 is left for all longer texts."""
+    calls = []
+
+    def step(token_ids, state):
+        calls.append(1)
+        return ops.log(ops.convert_to_tensor([[0.05, 0.05, 0.9]] * 2)), state
+
+    found = Beam(2).search(step, np.array([0]), (), max_new_tokens=50, end_id=2)
+    assert len(calls) == 1
+    assert listed(found, 0)[0][0] == (2,)
+
+
+def test_fewer_hypotheses_than_asked_for():
+    def step(token_ids, state):
+        return ops.log(ops.convert_to_tensor([[0.0, 1.0]] * 2)), state
+
+    found = Beam(2, n_best=3).search(step, np.array([0]), (), max_new_tokens=4, end_id=1)
+    assert array(found.scores)[0].tolist() == [0.0, -np.inf, -np.inf]
+
+
+def test_gpt2_equals_transformers():
+    """Three beams over a cache, as `generate(num_beams=3)` of transformers 5.23 did."""
+    golden = np.load(GOLDEN / "hf_gpt2_lm" / "golden.npz")
+    expected = golden["generate/beam3"][0]
+    prompt, new = 5, len(expected) - 5
+    model = CausalLM.from_pretrained(GOLDEN / "hf_gpt2_lm")
+
+    def step(token_ids, state):
+        cache, place = state
+        inputs = {"token_ids": token_ids[:, None], "position_ids": ops.broadcast_to(place, (3, 1))}
+        inputs["padding_mask"] = ops.ones((3, len(expected)), "bool")
+        hidden, cache = model.backbone.encode_cached(model.backbone.embed(inputs), inputs, cache, place)
+        return ops.log_softmax(model.logits(hidden)[:, 0], axis=-1), (cache, place + 1)
+
+    inputs = {"token_ids": expected[None, : prompt - 1], "padding_mask": np.ones((1, len(expected)), "bool")}
+    cache = model.backbone.empty_cache(1, len(expected))
+    _, cache = model.backbone.encode_cached(model.backbone.embed(inputs), inputs, cache, 0)
+    state = cache, ops.convert_to_tensor(prompt - 1)
+    found = Beam(3, length_penalty=1.0).search(step, expected[prompt - 1 : prompt], state, new, end_id=7)
+    assert listed(found, 0)[0][0] == tuple(expected[prompt:])
+
+
+def test_no_beam_without_width():
+    with pytest.raises(InputError, match="width=0, n_best=1"):
+        Beam(0)

@@ -1,0 +1,36 @@
+"""One small model of every architecture and head, for what all of them must do."""
+
+import numpy as np
+
+from nlpgen import ARCHITECTURES
+from nlpgen.models.inspect import HEADS
+from tests.helpers import IDS, SEGMENTS, SMALL, random_weights
+
+EXTRA = {
+    "albert": {"embedding_size": 8},
+    "electra": {"embedding_size": 8},
+    "electra_generator": {"embedding_size": 8},
+    "ernie": {"use_task_id": True},
+    "llama": {"num_key_value_heads": 2},
+    "mt5": {"hidden_act": ["gelu", "linear"], "tie_word_embeddings": False},
+    "qwen2": {"num_key_value_heads": 2},
+    "qwen3": {"num_key_value_heads": 2, "head_dim": 8},
+}
+# `(architecture, head)` of all; a model with that head is what a test gets.
+NAMES = [(name, head) for name, cls in ARCHITECTURES.items() for head in cls.heads]
+MAIN = [(name, next(iter(cls.heads))) for name, cls in ARCHITECTURES.items()]
+
+
+def small_model(name, head, dtype=None, seed=0, **changes):
+    """A built model with weights that are not small."""
+    cls = ARCHITECTURES[name]
+    config = cls.config_class.from_dict(SMALL | {"vocab_size": 60} | EXTRA.get(name, {}) | changes)
+    model = HEADS[head](cls(config, dtype=dtype))
+    model.build()
+    return random_weights(model, seed)
+
+
+def inputs_of(model, rows=2):
+    """Inputs with padding for any of them; other `rows` are repetitions."""
+    x = {"token_ids": IDS, "segment_ids": SEGMENTS, "decoder_token_ids": IDS[:, ::-1][:, :5].copy()}
+    return {name: np.concatenate([x[name]] * rows)[:rows] for name in model.export_inputs}
