@@ -105,6 +105,11 @@ class SequenceClassifier(PretrainedModel):
             return self.pool(self.backbone(inputs), token_mask(self.backbone, inputs))
         first = self.backbone.embed(inputs)
         last = self.backbone.encode(first, inputs)
+        if first.shape[-1] != last.shape[-1]:
+            raise InputError(
+                f"'first_last_mean' needs embeddings as wide as hidden states. {type(self.backbone).__name__} has "
+                f"{first.shape[-1]} and {last.shape[-1]}: use 'mean'."
+            )
         return self.pool((first + last) / 2, token_mask(self.backbone, inputs))
 
     def get_config(self):

@@ -259,7 +259,7 @@ def _encoded(model, pairs):
 
 def _inputs(model, rows, length):
     return {
-        "token_ids": pad([row.token_ids for row in rows], model.tokenizer.pad_id, length),
+        "token_ids": pad([row.token_ids for row in rows], model.tokenizer.pad_id or 0, length),
         "segment_ids": pad([row.segment_ids for row in rows], 0, length),
         "padding_mask": pad([[1] * len(row) for row in rows], 0, length),
     }

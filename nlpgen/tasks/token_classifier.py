@@ -152,7 +152,7 @@ class TokenClassifier(Estimator):
             if self.decoder in TAG_DECODERS:
                 y = _tag_targets(model, rows, targets, length, self.scheme)
             else:
-                y = _span_targets(model, targets, length)
+                y = _span_targets(model, rows, targets, length)
             return _inputs(model, rows, length), y, None
 
         def score():
@@ -254,7 +254,7 @@ def _warn_of(unaligned, total):
 
 def _inputs(model, rows, length):
     return {
-        "token_ids": pad([row.token_ids for row in rows], model.tokenizer.pad_id, length),
+        "token_ids": pad([row.token_ids for row in rows], model.tokenizer.pad_id or 0, length),
         "padding_mask": pad([[1] * len(row) for row in rows], 0, length),
     }
 
@@ -265,17 +265,17 @@ def _tag_targets(model, rows, targets, length, scheme):
     out = np.full((len(rows), length), IGNORED, dtype="int32")
     for i, (row, spans) in enumerate(zip(rows, targets, strict=True)):
         tags = tags_for(spans, len(row.offsets), scheme)
-        out[i, 1 : 1 + len(tags)] = [number[tag] for tag in tags]  # after [CLS]
+        out[i, row.first : row.first + len(tags)] = [number[tag] for tag in tags]
     return out
 
 
-def _span_targets(model, targets, length):
+def _span_targets(model, rows, targets, length):
     """1 for the spans that are there: `(batch, labels, length, length)`."""
     number = {label: i for i, label in enumerate(model.labels)}
     out = np.zeros((len(targets), len(number), length, length), dtype="float32")
-    for i, spans in enumerate(targets):
+    for i, (row, spans) in enumerate(zip(rows, targets, strict=True)):
         for first, last, label in spans:
-            out[i, number[label], first + 1, last + 1] = 1
+            out[i, number[label], row.first + first, row.first + last] = 1
     return out
 
 
@@ -297,16 +297,16 @@ def _found(model, texts):
 
 
 def _tagged(model, rows, logits):
-    counts = pad([[0] + [1] * len(row.offsets) for row in rows], 0, logits.shape[1]).astype(bool)
+    counts = pad([[0] * row.first + [1] * len(row.offsets) for row in rows], 0, logits.shape[1]).astype(bool)
     paths = ops.convert_to_numpy(model.decode(logits, counts, penalties(model.labels)))
     for path, row in zip(paths, rows, strict=True):
-        yield spans_of([model.labels[i] for i in path[1 : 1 + len(row.offsets)]])
+        yield spans_of([model.labels[i] for i in path[row.first : row.first + len(row.offsets)]])
 
 
 def _pointed(model, rows, scores):
     for score, row in zip(scores, rows, strict=True):
-        n = len(row.offsets)
-        spans = np.argwhere(score[:, 1 : n + 1, 1 : n + 1] > 0)
+        here = slice(row.first, row.first + len(row.offsets))
+        spans = np.argwhere(score[:, here, here] > 0)
         yield [(first, last, model.labels[kind]) for kind, first, last in spans]
 
 

@@ -13,13 +13,15 @@ class Window:
 
     Attributes:
         text: index of the text.
-        token_ids: with `[CLS]` and `[SEP]`.
-        offsets: `(start, end)` in the text of the tokens between them.
+        token_ids: with the special tokens of the tokenizer.
+        offsets: `(start, end)` in the text of the others.
+        first: place of the first of the others.
     """
 
     text: int
     token_ids: list
     offsets: list
+    first: int
 
     def __len__(self):
         return len(self.token_ids)
@@ -39,15 +41,17 @@ def windows_of(model, texts):
         InputError: if the model's `max_length` leaves no room for a token.
     """
     tokenizer, windows = model.tokenizer, []
+    before, behind = ([] if i is None else [i] for i in (tokenizer.cls_id, tokenizer.sep_id))
     longest = min((n for n in (model.max_length, model.backbone.longest) if n is not None), default=None)
-    if longest is not None and longest < 3:
-        raise InputError(f"`max_length` must leave room for a token between two special ones. Received: {longest}")
+    room = None if longest is None else longest - len(before) - len(behind)
+    if room is not None and room < 1:
+        raise InputError(f"`max_length` must leave room for a token beside the special ones. Received: {longest}")
     for i, (text, (ids, offsets)) in enumerate(zip(texts, tokenizer.pieces(texts), strict=True)):
         begin = 0
         while begin < len(ids):
-            end = _cut(text, offsets, begin, len(ids) if longest is None else begin + longest - 2)
-            token_ids = [tokenizer.cls_id, *ids[begin:end], tokenizer.sep_id]
-            windows.append(Window(i, token_ids, list(offsets[begin:end])))
+            end = _cut(text, offsets, begin, len(ids) if room is None else begin + room)
+            token_ids = [*before, *ids[begin:end], *behind]
+            windows.append(Window(i, token_ids, list(offsets[begin:end]), len(before)))
             begin = end
     return windows
 
