@@ -11,7 +11,6 @@ are from the first engine's; the label is which of two tokens is likelier.
 import argparse
 import json
 import os
-import platform
 import resource
 import statistics
 import subprocess
@@ -21,6 +20,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from machine import processor
 
 ENGINES = {
     "transformers, naive batches": {"kind": "peer", "sort": False, "dtype": "float32"},
@@ -203,13 +203,6 @@ def ours(spec, folder, texts):
         return out
 
     return run
-
-
-def processor():
-    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []:
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.processor()
 
 
 if __name__ == "__main__":

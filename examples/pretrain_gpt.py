@@ -2,26 +2,32 @@
 
     python examples/pretrain_gpt.py --corpus CORPUS --work RUN --save gpt-tiny-zh --steps 6000
 
-The model is BERT's with a causal mask (`application="lm"`), or with `--unilm` one that reads a source freely and writes
-a target after it. Options, states and resuming are those of `pretrain_mlm.py`.
+The model is a GPT-2 that `transformers` reads too, or with `--unilm` a BERT that reads a source freely and writes a
+target after it. Options, states and resuming are those of `pretrain_mlm.py`. `--embeddings MODEL` starts from the
+token embeddings of a trained model, which saves the first hundred steps.
 """
 
 import sys
 
-from pretrain_mlm import arguments, make_model, open_run, train
+from pretraining.options import options
+from pretraining.run import make_model, open_corpus, start, train
 
+from nlpgen import CausalLM, MaskedLM
 from nlpgen.data import causal_lm_batch, unilm_batch
 from nlpgen.errors import NlpgenError
 from nlpgen.training.held_out import next_token_scores
 
 
 def main(argv=None):
-    parser = arguments(__doc__.splitlines()[0])
+    parser = options(__doc__.splitlines()[0])
     parser.add_argument("--unilm", action="store_true", help="source and target in a row, instead of plain text")
-    parser.add_argument("--evaluate-every", type=int, default=10, help="windows between two held-out evaluations")
     args = parser.parse_args(argv)
-    shard, saved, tokenizer, rows, held_out = open_run(args)
-    model = make_model(args, tokenizer, rows, "unilm" if args.unilm else "lm")
+    shard, resumed = start(args)
+    tokenizer, rows, held_out = open_corpus(args)
+    if args.unilm:
+        model = make_model(args, tokenizer, rows, MaskedLM, application="unilm")
+    else:
+        model = make_model(args, tokenizer, rows, CausalLM)
 
     def batch(index, rows=rows, size=args.batch, shard=shard):
         if args.unilm:
@@ -29,10 +35,10 @@ def main(argv=None):
         return causal_lm_batch(rows, index, size, shard)
 
     def evaluate():
-        first = [batch(i, held_out, 32, (0, 1)) for i in range(8)]
-        return {"all": round(next_token_scores(model, first)["accuracy"], 4)}
+        judged = [batch(i, held_out, 32, (0, 1)) for i in range(8)]
+        return {"all": round(next_token_scores(model, judged)["accuracy"], 4)}
 
-    train(args, model, batch, saved, evaluate=evaluate, first=shard[0] == 0)
+    train(args, model, batch, shard, resumed, evaluate=evaluate)
 
 
 if __name__ == "__main__":

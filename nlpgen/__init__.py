@@ -41,10 +41,14 @@ from nlpgen.models import (
     RoFormerV2,
     RoFormerV2Config,
     Seq2SeqLM,
+    SequenceClassifier,
+    SequenceTagger,
+    SpanTagger,
     T5Config,
     T5Encoder,
 )
 from nlpgen.prompts import Pattern, PETClassifier, Verbalizer
+from nlpgen.tasks import Entity, TextClassifier, TokenClassifier
 from nlpgen.text import (
     CPMTokenizer,
     FastTokenizer,
@@ -72,6 +76,7 @@ __all__ = [
     "Electra",
     "ElectraConfig",
     "ElectraGenerator",
+    "Entity",
     "Ernie",
     "ErnieConfig",
     "FastTokenizer",
@@ -102,8 +107,13 @@ __all__ = [
     "RobertaConfig",
     "SentencePieceTokenizer",
     "Seq2SeqLM",
+    "SequenceClassifier",
+    "SequenceTagger",
+    "SpanTagger",
     "T5Config",
     "T5Encoder",
+    "TextClassifier",
+    "TokenClassifier",
     "Verbalizer",
     "Vocab",
     "WordPieceTokenizer",

@@ -16,6 +16,8 @@ MAY_IMPORT = {
     "data": {"text", "checkpoints"},  # of checkpoints: folders that are written whole
     "training": {"checkpoints"},
     "prompts": {"text", "models"},
+    "metrics": set(),
+    "tasks": {"text", "models", "training", "metrics"},
 }
 BASE = {"errors", "version", "estimator"}
 ROOT = Path(nlpgen.__file__).parent

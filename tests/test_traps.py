@@ -24,7 +24,7 @@ from nlpgen.generation import Beam
 from nlpgen.layers import MultiHeadAttention
 from nlpgen.models.architectures import ARCHITECTURES
 from nlpgen.text.vocab import is_cjk, is_punctuation
-from nlpgen.training import adamw, compile_for_pretraining
+from nlpgen.training import adamw
 from tests.helpers import GOLDEN, IDS, SEGMENTS, SMALL, array, assert_close, random_weights
 
 pytestmark = pytest.mark.backends
@@ -277,7 +277,7 @@ def test_trap_13_no_masked_token_is_no_nan_and_the_head_runs_where_it_is_asked()
     assert [tuple(shape) for shape in seen] == [(10, 2, 16)]
     model.head.call = head
     assert_close(some, full[:, [1, 3]])
-    compile_for_pretraining(model, adamw(0.1, weight_decay=0))
+    model.compile(adamw(0.1, weight_decay=0))
     before = model.get_weights()
     loss = model.train_on_batch(inputs, np.full((10, 2), 5), np.zeros((10, 2), "float32"))
     assert np.asarray(loss).ravel()[0] == 0
@@ -293,7 +293,7 @@ def test_trap_14_fit_takes_our_batches():
     start, ends = model.get_weights(), []
     for by_fit in (True, False):
         model.set_weights(start)
-        compile_for_pretraining(model, adamw(0.01))
+        model.compile(adamw(0.01))
         batches = endless(lambda i: ({"token_ids": ids[i]}, targets[i], np.ones((3, 6), "float32")))
         if by_fit:
             model.fit(batches, steps_per_epoch=2, epochs=2, shuffle=False, verbose=0)

@@ -73,14 +73,11 @@ def make_cache(folder, corpus, tokenizer, words=False, progress=None):
         InputError: if the corpus cannot be read.
         OutputError: if the folder cannot be written.
     """
-    wanted = _identity(corpus, tokenizer)
-    found = existing_folder(folder)
-    if (found / META).is_file():
-        meta = read_json(found / META)
-        if meta.get("of") == wanted and (meta.get("words") or not words):
-            return TokenCache(found)
+    found = find_cache(folder, corpus, tokenizer, words)
+    if found is not None:
+        return found
     dtype = "uint16" if len(tokenizer.vocab) <= 2**16 else "int32"
-    meta = {"of": wanted, "words": words, "dtype": dtype, "genres": {}}
+    meta = {"of": _identity(corpus, tokenizer), "words": words, "dtype": dtype, "genres": {}}
     with replaced_folder(folder, _is_ours) as work:
         for name in corpus.names:
             meta["genres"][name] = {}
@@ -91,6 +88,16 @@ def make_cache(folder, corpus, tokenizer, words=False, progress=None):
                     progress(f"{name} {split}: {counts['texts']:,} texts, {counts['tokens']:,} tokens")
         write_json(work / META, meta)
     return TokenCache(folder)
+
+
+def find_cache(folder, corpus, tokenizer, words=False):
+    """The `TokenCache` that a folder holds of this corpus and tokenizer, or `None`; see `make_cache`."""
+    found = existing_folder(folder)
+    if not (found / META).is_file():
+        return None
+    meta = read_json(found / META)
+    fits = meta.get("of") == _identity(corpus, tokenizer) and (meta.get("words") or not words)
+    return TokenCache(found) if fits else None
 
 
 class TokenCache:

@@ -1,10 +1,14 @@
 from nlpgen.layers.activations import ACTIVATIONS
 from nlpgen.layers.attention import NORMALIZATIONS, MultiHeadAttention, attention_weights, written_cache
 from nlpgen.layers.block import CrossAttentionBlock, PreNormBlock, TransformerBlock
+from nlpgen.layers.crf import CRF, viterbi
 from nlpgen.layers.embeddings import InputEmbeddings
 from nlpgen.layers.gated_attention import GatedAttentionUnit
+from nlpgen.layers.global_pointer import EfficientGlobalPointer, GlobalPointer
+from nlpgen.layers.losses import multilabel_categorical_crossentropy, sparse_multilabel_categorical_crossentropy
 from nlpgen.layers.masks import causal_mask, padding_mask, prefix_mask
 from nlpgen.layers.norms import LayerNorm, RMSNorm, make_norm
+from nlpgen.layers.pooling import POOLINGS, Pooling
 from nlpgen.layers.positions import (
     PositionEmbedding,
     RelativePositionBias,
@@ -17,12 +21,17 @@ from nlpgen.layers.positions import (
 
 __all__ = [
     "ACTIVATIONS",
+    "CRF",
     "NORMALIZATIONS",
+    "POOLINGS",
     "CrossAttentionBlock",
+    "EfficientGlobalPointer",
     "GatedAttentionUnit",
+    "GlobalPointer",
     "InputEmbeddings",
     "LayerNorm",
     "MultiHeadAttention",
+    "Pooling",
     "PositionEmbedding",
     "PreNormBlock",
     "RMSNorm",
@@ -34,9 +43,12 @@ __all__ = [
     "attention_weights",
     "causal_mask",
     "make_norm",
+    "multilabel_categorical_crossentropy",
     "padding_mask",
     "prefix_mask",
     "relative_position_buckets",
     "rotary_speeds",
+    "sparse_multilabel_categorical_crossentropy",
+    "viterbi",
     "written_cache",
 ]

@@ -135,7 +135,7 @@ class RotaryEmbedding(keras.layers.Layer):
         size = x.shape[-1]
         if positions is None:
             positions = ops.arange(ops.shape(x)[2])
-        speeds = ops.convert_to_tensor(rotary_speeds(size, self.base, self.scaling), "float32")
+        speeds = ops.convert_to_tensor(rotary_speeds(size, self.base, self.scaling), dtype="float32")
         angles = ops.cast(positions, "float32")[..., None] * speeds
         if len(angles.shape) == 3:
             angles = angles[:, None]  # (batch, 1, length, size / 2)

@@ -2,6 +2,7 @@ from nlpgen.models.albert import Albert, AlbertConfig
 from nlpgen.models.architectures import ARCHITECTURES, architecture_of
 from nlpgen.models.bert import Bert, BertConfig
 from nlpgen.models.causal_lm import CausalLM
+from nlpgen.models.classifier import SequenceClassifier
 from nlpgen.models.config import Config
 from nlpgen.models.decoder import Decoder
 from nlpgen.models.electra import Electra, ElectraConfig, ElectraGenerator
@@ -14,7 +15,7 @@ from nlpgen.models.llama import Llama, LlamaConfig
 from nlpgen.models.masked_lm import FilledMask, MaskedLM
 from nlpgen.models.next_sentence import NextSentence, PooledEncoder
 from nlpgen.models.nezha import Nezha, NezhaConfig
-from nlpgen.models.pretrained import Backbone, PretrainedModel
+from nlpgen.models.pretrained import Backbone, PretrainedModel, backbone_of
 from nlpgen.models.qwen2 import Qwen2, Qwen2Config
 from nlpgen.models.qwen3 import Qwen3, Qwen3Config
 from nlpgen.models.replaced_tokens import ReplacedTokenDetector
@@ -24,6 +25,7 @@ from nlpgen.models.roformer_v2 import RoFormerV2, RoFormerV2Config
 from nlpgen.models.rotary_decoder import RotaryDecoder
 from nlpgen.models.seq2seq_lm import Seq2SeqLM
 from nlpgen.models.t5 import MT5, T5, MT5Encoder, T5Config, T5Encoder
+from nlpgen.models.tagger import POINTERS, TAG_DECODERS, SequenceTagger, SpanTagger, load_tagger
 
 __all__ = [
     "ARCHITECTURES",
@@ -31,7 +33,9 @@ __all__ = [
     "GPT2",
     "GPT2ML",
     "MT5",
+    "POINTERS",
     "T5",
+    "TAG_DECODERS",
     "Albert",
     "AlbertConfig",
     "Backbone",
@@ -73,7 +77,12 @@ __all__ = [
     "RobertaConfig",
     "RotaryDecoder",
     "Seq2SeqLM",
+    "SequenceClassifier",
+    "SequenceTagger",
+    "SpanTagger",
     "T5Config",
     "T5Encoder",
     "architecture_of",
+    "backbone_of",
+    "load_tagger",
 ]

@@ -5,11 +5,11 @@ from keras import ops
 
 from nlpgen.checkpoints import under
 from nlpgen.models.architectures import architecture_of
-from nlpgen.models.pretrained import PretrainedModel
+from nlpgen.models.language_model import LanguageModel
 
 
 @keras.saving.register_keras_serializable("nlpgen")
-class CausalLM(PretrainedModel):
+class CausalLM(LanguageModel):
     """A causal language model: at each position the logits of the token that follows.
 
     The head is the token embedding itself, or a projection of its own where the config says

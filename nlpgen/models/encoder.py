@@ -72,6 +72,11 @@ class EncoderConfig(Config):
             found.append("`condition_hidden_size` needs `condition_size`")
         if self.application not in self.applications:
             found.append(f"`application` must be one of {', '.join(self.applications)}. Received: {self.application!r}")
+        if self.application == "unilm" and self.shared_segment_embeddings:
+            found.append(
+                "`shared_segment_embeddings` must be false with `application` 'unilm', whose segments are 0 and 1; it "
+                "may be true with 'encoder' and 'lm'"
+            )
         return found
 
     def _must_have_even_heads(self):

@@ -40,7 +40,7 @@ class GPTConfig(GPT2Config):
         type_vocab_size: rows of the segment table; 0 for none.
         shared_segment_embeddings: whether segment ids are rows of the token table, as always in Hugging Face's form;
             there is then no segment table.
-        pad_token_id: the id that is padding; `None` if there is none.
+        pad_token_id: see `GPT2Config`.
     """
 
     only = {"tie_word_embeddings": True}
@@ -59,7 +59,7 @@ class GPTConfig(GPT2Config):
         if "n_embd" in values:
             said = values.get("afn", "gelu")
             tanh = {"afn": "gelu_tanh"} if said == "gelu" else {}
-            values = {"pad_token_id": None, "shared_segment_embeddings": True} | values | tanh
+            values = {"shared_segment_embeddings": True} | values | tanh
         return super().translated(values)
 
     def to_hugging_face(self):

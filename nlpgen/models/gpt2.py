@@ -18,7 +18,7 @@ class GPT2Config(Config):
 
     Args:
         intermediate_size: four times `hidden_size` by default.
-        pad_token_id: the id that is padding; `None` if there is none.
+        pad_token_id: the id that is padding; `None` if there is none, as where Hugging Face's config does not say.
     """
 
     only = {"scale_attn_weights": True, "scale_attn_by_inverse_layer_idx": False, "tie_word_embeddings": True}
@@ -45,6 +45,11 @@ class GPT2Config(Config):
     initializer_range: float = 0.02
     layer_norm_eps: float = 1e-5
     pad_token_id: int | None = 0
+
+    @classmethod
+    def translated(cls, values):
+        """Where Hugging Face's config names no padding there is none; the other has it at 0."""
+        return super().translated(({"pad_token_id": None} if "n_embd" in values else {}) | values)
 
     def problems(self):
         found = self._must_be_positive("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads")

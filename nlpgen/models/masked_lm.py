@@ -12,7 +12,7 @@ from nlpgen.checkpoints import under
 from nlpgen.errors import CheckpointWarning, InputError, NonFiniteOutput, WeightsMismatch
 from nlpgen.layers import ACTIVATIONS, LayerNorm
 from nlpgen.models.architectures import architecture_of
-from nlpgen.models.pretrained import PretrainedModel
+from nlpgen.models.language_model import LanguageModel
 from nlpgen.text import check_texts, length_batches, pad
 
 # Sentences in which a trained model finds most masked characters among its first guesses.
@@ -73,7 +73,7 @@ class MaskedLMHead(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("nlpgen")
-class MaskedLM(PretrainedModel):
+class MaskedLM(LanguageModel):
     """A masked language model: logits of every token of the vocabulary at every position, or at those asked for.
 
     Args:
@@ -85,6 +85,8 @@ class MaskedLM(PretrainedModel):
 
     Returns:
         Logits `(batch, length, vocab_size)`, or `(batch, n, vocab_size)`.
+
+    Example: `model.fit(batches)`, of `nlpgen.data.masked_lm_batch`, trains it further; see `LanguageModel`.
     """
 
     architecture = staticmethod(partial(architecture_of, head="masked_lm"))

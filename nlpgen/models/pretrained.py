@@ -60,8 +60,8 @@ class PretrainedModel(keras.Model):
         Args:
             name_or_folder: an embedded model (`nlpgen.embedded_models()`), or a folder: a Google TensorFlow release, a
                 Hugging Face folder, or what `save_pretrained` wrote.
-            backbone: that of another model, to share. Of the checkpoint only the head is read then, and of the other
-                arguments only `check_finite` may be given.
+            backbone: that of another model, to share. Of the checkpoint only the head is read then, and no argument may
+                be given that would change the backbone.
             model_type: the architecture, a key of `nlpgen.ARCHITECTURES`, where neither config nor tensors tell it.
             dtype: type of weights and computation, e.g. `"bfloat16"`, or a Keras policy; `"auto"` for the type of the
                 file, if all of it is float16 or bfloat16; Keras' default otherwise.
@@ -79,28 +79,35 @@ class PretrainedModel(keras.Model):
             NonFiniteWeights: with the file, what was expected against what was found, and what to do.
         """
         folder = open_folder(name_or_folder)
-        if backbone is not None:
-            options = {"model_type": model_type, "tokenizer": tokenizer, "dtype": dtype, "keep_tokens": keep_tokens}
-            options |= {"compound_tokens": compound_tokens, **config_changes}
-            given = [name for name, value in options.items() if value is not None]
-            if given:
-                raise InputError(f"A model that shares a `backbone` takes it as it is: leave {', '.join(given)} away.")
-            return _sharing(cls, backbone, folder, check_finite)
         if model_type is not None:
             folder = dataclasses.replace(folder, config=folder.config | {"model_type": model_type})
-        model, folder = prepare(cls, folder, dtype, keep_tokens, compound_tokens, config_changes, tokenizer)
-        used = load_weights(model, folder.tensors, check_finite, where=folder.path)
+        if backbone is None:
+            model, folder = prepare(cls, folder, dtype, keep_tokens, compound_tokens, config_changes, tokenizer)
+            tensors = folder.tensors
+        else:
+            options = {"tokenizer": tokenizer, "dtype": dtype, "keep_tokens": keep_tokens}
+            options |= {"compound_tokens": compound_tokens}
+            given = [name for name, value in (options | config_changes).items() if value is not None]
+            if given:
+                raise InputError(f"A model that shares a `backbone` takes it as it is: leave {', '.join(given)} away.")
+            model, folder = _over_shared(cls, backbone, folder)
+            tensors = ChainMap(dump_weights(backbone), folder.tensors)  # the backbone stays what it is
+        used = load_weights(model, tensors, check_finite, where=folder.path)
         report_unread(model, folder, used)
         return model
 
     @classmethod
-    def over(cls, backbone):
-        """The model on a backbone."""
+    def over(cls, backbone, folder):
+        """The model on a backbone, as an open `ModelFolder` describes it."""
         return cls(backbone)
 
     @classmethod
     def check_checkpoint(cls, folder, backbone_class):
         """Raise or warn where the tensors of a folder are not fit for this model, before it is made."""
+
+    def head_config(self):
+        """Fields of `config.json` that say what stands on the backbone."""
+        return {}
 
     def save_pretrained(self, folder, format="nlpgen", dtype=None, others=(), max_shard_size=None):
         """Write config, vocabulary and weights; a reader finds the old folder or the new one, never a part.
@@ -215,14 +222,12 @@ class Backbone(PretrainedModel):
             cls in likely or cls.is_shown_by(folder) or not any(each.is_shown_by(folder) for each in likely)
         ):
             return cls
-        what = f"{folder.config_path} says model_type {folder.config.get('model_type')!r}"
-        if called:
-            what = f"The tensors of {folder.path} are not those of it"
+        what = f"The tensors of {folder.path} are not those of a {cls.__name__}."
+        if not called:
+            said = folder.config.get("model_type")
+            what = f"{folder.config_path} says model_type {said!r}, but {cls.__name__} reads {cls.model_type!r}."
         names = " or ".join(each.__name__ for each in likely if each is not cls)
-        raise ConfigError(
-            f"{cls.__name__} reads model_type {cls.model_type!r}. {what}. "
-            f"Use {names or 'the class of that architecture'}."
-        )
+        raise ConfigError(f"{what} Use {names or 'the class of that architecture'}.")
 
     @classmethod
     def is_called(cls, folder):
@@ -265,7 +270,7 @@ class Backbone(PretrainedModel):
         return cls.config_class.from_dict(folder.config, folder.config_path)
 
     @classmethod
-    def over(cls, backbone):
+    def over(cls, backbone, folder):
         return backbone
 
     def embed(self, inputs):
@@ -372,7 +377,7 @@ def prepare(cls, folder, dtype=None, keep_tokens=None, compound_tokens=None, con
     if tokenizer is not None:
         config = config.replace(pad_token_id=tokenizer.pad_id)
     dtype = _stored_type(tensors) if dtype == "auto" else dtype
-    model = cls.over(backbone_class(config.replace(**config_changes), dtype=dtype))
+    model = cls.over(backbone_class(config.replace(**config_changes), dtype=dtype), folder)
     model.build()
     model.tokenizer = backbone_of(model).tokenizer = tokenizer
     return model, dataclasses.replace(folder, tensors=tensors)
@@ -442,6 +447,7 @@ def save_models(folder, models, format="nlpgen", dtype=None, max_shard_size=None
         "model_type": architecture.model_type,
         "architectures": [kind.format(architecture.__name__)],
         **{name: value for name, value in fields.items() if value is not None or name == "pad_token_id"},
+        **{name: value for each in models for name, value in each.head_config().items()},
     }
     about = {"nlpgen_version": __version__, "architecture": backbone.model_type}
     save_folder(
@@ -456,15 +462,13 @@ def save_models(folder, models, format="nlpgen", dtype=None, max_shard_size=None
     )
 
 
-def _sharing(cls, backbone, folder, check_finite):
-    """A model over a backbone that exists, with the head that a folder has."""
+def _over_shared(cls, backbone, folder):
+    """A built model over a backbone that exists, and the folder with the tensors of its head."""
     folder = folder.named_by(type(backbone).architecture(folder).hugging_face_names)
     cls.check_checkpoint(folder, type(backbone))
-    model = cls.over(backbone)
+    model = cls.over(backbone, folder)
     model.build()
-    tensors = ChainMap(dump_weights(backbone), folder.tensors)  # the backbone stays what it is
-    report_unread(model, folder, load_weights(model, tensors, check_finite, where=folder.path))
-    return model
+    return model, folder
 
 
 def _architectures(base):

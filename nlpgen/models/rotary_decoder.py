@@ -170,10 +170,6 @@ class RotaryDecoder(Decoder):
     def norm_options(self):
         return {"kind": "rms", "epsilon": self.config.rms_norm_eps}
 
-    def head_names(self, head):
-        names = super().head_names(head)
-        return {} if self.config.tie_word_embeddings else names
-
     @classmethod
     def config_of(cls, folder):
         """The config of an open folder. A head that is not the token embedding counts, whatever the config says."""

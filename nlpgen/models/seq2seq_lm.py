@@ -5,11 +5,11 @@ from keras import ops
 
 from nlpgen.checkpoints import under
 from nlpgen.models.architectures import architecture_of
-from nlpgen.models.pretrained import PretrainedModel
+from nlpgen.models.language_model import LanguageModel
 
 
 @keras.saving.register_keras_serializable("nlpgen")
-class Seq2SeqLM(PretrainedModel):
+class Seq2SeqLM(LanguageModel):
     """A language model of a target given a source: at each position of the target the logits of the token that follows.
 
     The head is the token embedding, or a projection of its own where the config says `tie_word_embeddings=False`.

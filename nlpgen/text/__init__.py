@@ -1,4 +1,4 @@
-from nlpgen.text.batches import bucket, length_batches, pad
+from nlpgen.text.batches import bucket, length_batches, pad, shuffled_batches
 from nlpgen.text.cpm import CPMTokenizer
 from nlpgen.text.fast import FastTokenizer
 from nlpgen.text.folder import read_tokenizer, vocabulary_file
@@ -25,5 +25,6 @@ __all__ = [
     "pad",
     "read_tokenizer",
     "shorten",
+    "shuffled_batches",
     "vocabulary_file",
 ]

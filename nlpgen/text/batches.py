@@ -59,3 +59,26 @@ def length_batches(lengths, tokens_per_batch=2048, max_rows=64):
         batches.append((order[start : start + rows], length))
         start += rows
     return batches
+
+
+def shuffled_batches(lengths, batch_size, generator):
+    """Cut rows into batches for training: at random, but of like length.
+
+    The rows are shuffled and cut into stretches of 50 batches, each stretch is sorted by length and cut into batches,
+    and these are shuffled.
+
+    Args:
+        lengths: length of each row.
+        batch_size: rows of a batch; the last may be smaller.
+        generator: a NumPy random generator.
+
+    Returns:
+        A list of `(indices, padded length)`; every row stands in one batch.
+    """
+    lengths = np.asarray(lengths, dtype=int)
+    order, batches = generator.permutation(len(lengths)), []
+    for start in range(0, len(order), 50 * batch_size):
+        stretch = order[start : start + 50 * batch_size]
+        stretch = stretch[np.argsort(lengths[stretch], kind="stable")]
+        batches += [stretch[i : i + batch_size] for i in range(0, len(stretch), batch_size)]
+    return [(batches[i], bucket(lengths[batches[i]].max())) for i in generator.permutation(len(batches))]

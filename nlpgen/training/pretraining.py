@@ -10,25 +10,6 @@ from nlpgen.errors import InputError, TrainingDiverged
 from nlpgen.training.state import load_state, save_state
 
 
-def compile_for_pretraining(model, optimizer, jit_compile="auto"):
-    """Give a language model the loss and the metric of pretraining: cross-entropy and accuracy of the weighted tokens.
-
-    Args:
-        model: token ids to logits.
-        optimizer: an optimizer.
-        jit_compile: whether XLA compiles the step; `"auto"`: on JAX and on GPUs, not on TensorFlow's CPU, where it is
-            slower (`benchmarks/results.md`).
-    """
-    if jit_compile == "auto":
-        jit_compile = keras.config.backend() == "jax"
-    model.compile(
-        optimizer=optimizer,
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="mean_with_sample_weight"),
-        weighted_metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
-        jit_compile=jit_compile,
-    )
-
-
 class Run(keras.callbacks.Callback):
     """Reports a run and saves its state after every window; give it to `fit` as a callback, or call `pretrain`.
 
@@ -74,6 +55,8 @@ class Run(keras.callbacks.Callback):
         """Load the saved state into a compiled model."""
         record = load_state(self.folder, model)
         self.step, self.seconds, self.history = record["step"], record["seconds"], record["history"]
+        if self.out is not None:
+            print(f"Resumed at step {self.step:,}.", file=self.out, flush=True)
 
     def on_epoch_begin(self, epoch, logs=None):
         self._since = time.perf_counter()
@@ -121,7 +104,8 @@ def pretrain(model, batches, run, steps, window, callbacks=()):
     """Train a compiled model up to a step.
 
     Args:
-        model: compiled by `compile_for_pretraining`; with `run.resume(model)` called before, if it is to go on.
+        model: compiled, with an accuracy among its metrics, as language models have it by default; with
+            `run.resume(model)` called before, if it is to go on.
         batches: function from the number of a batch to an iterator of batches from there on.
         run: a `Run`.
         steps: updates in all, those before the resumption included.

@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from nlpgen.checkpoints.files import existing_folder, read_json, replaced_folder, sha256, write_json
-from nlpgen.errors import CheckpointCorrupt, CheckpointNotFound, WeightsMismatch
+from nlpgen.errors import CheckpointCorrupt, CheckpointNotFound, InputError, WeightsMismatch
 
 TENSORS, RECORD = "state.safetensors", "state.json"
 
@@ -60,6 +60,26 @@ def read_record(folder):
     if not path.is_file():
         raise CheckpointNotFound(f"There is no {RECORD} in {folder}, so no run to resume. Start one without resuming.")
     return read_json(path)
+
+
+def check_settings(saved, settings, free, folder):
+    """Refuse to go on with a run whose settings are other than those that were saved with its state.
+
+    Args:
+        saved, settings: dicts, those of the state and those of now.
+        free: names that may differ.
+        folder: of the state, for the message.
+
+    Raises:
+        InputError: with every setting that differs.
+    """
+    differ = [name for name, value in settings.items() if name not in free and saved.get(name) != value]
+    if differ:
+        raise InputError(
+            f"The run in {folder} was started with other settings: "
+            + ", ".join(f"{name} {saved.get(name)!r}, now {settings[name]!r}" for name in differ)
+            + ". Use the same, or allow the change (--change)."
+        )
 
 
 def load_state(folder, model):

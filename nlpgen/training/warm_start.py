@@ -6,6 +6,24 @@ know which tokens stand side by side, and positions that know their distances, t
 
 import numpy as np
 
+ROWS = 200_000  # of the training text, enough to know the neighbours of most tokens
+
+
+def warm_embeddings(backbone, rows, special_ids, seed=0):
+    """Give the embeddings of a new model their first values: neighbours for the tokens, sinusoids for the positions.
+
+    Args:
+        backbone: a built backbone with learned positions, e.g. a `Bert`.
+        rows: token ids `(n, length)` of the training text; `ROWS` of them are enough.
+        special_ids: ids that keep random values.
+        seed: of the random ones.
+    """
+    config, embeddings = backbone.config, backbone.embeddings
+    stddev = config.initializer_range
+    table = token_embeddings(rows, *embeddings.token.embeddings.shape, special_ids, stddev, seed=seed)
+    embeddings.token.embeddings.assign(table)
+    embeddings.position.embeddings.assign(sinusoids(*embeddings.position.embeddings.shape, stddev))
+
 
 def neighbour_counts(rows, vocab_size, window=2, special_ids=()):
     """How often tokens stand within `window` of each other, nearer ones counted more (1, 1/2, …).

@@ -4,7 +4,7 @@ import pytest
 
 from nlpgen import Bert, BertConfig, MaskedLM, NextSentence
 from nlpgen.checkpoints import Part, dump_weights, load_weights, torch_name, unnamed_weights
-from nlpgen.checkpoints.hugging_face import tf_name
+from nlpgen.checkpoints.hugging_face import Conv1D, Names, Source, tf_name
 from nlpgen.errors import NonFiniteWeights, WeightsMismatch
 from tests.helpers import SMALL, array
 
@@ -117,3 +117,14 @@ class Fused(keras.Model):
 def test_torch_names_and_back(model):
     names = [*dump_weights(model), "bert/pooler/dense/kernel", "cls/seq_relationship/output_weights"]
     assert [tf_name(torch_name(name)) for name in names] == names
+
+
+def test_a_table_of_pytorch_names():
+    """A prefix, a number with zeros before it, parts of a kernel; what no row names follows the rule."""
+    names = Names({"bert/": "nezha.", "newslm/layer{i:02d}/key_layer": Conv1D("h.{i}.attn.c_attn", 1, 3)})
+    kernel = "encoder/layer_1/attention/self/query/kernel"
+    assert names.source(f"bert/{kernel}") == Source("nezha.encoder.layer.1.attention.self.query.weight", True)
+    assert names.source("bert/embeddings/word_embeddings") == Source("nezha.embeddings.word_embeddings.weight")
+    assert names.source("cls/predictions/output_bias") == Source("cls.predictions.bias")
+    assert names.source("newslm/layer07/key_layer/kernel") == Source("h.7.attn.c_attn.weight", False, 1, 3)
+    assert names.source("newslm/layer12/key_layer/bias") == Source("h.12.attn.c_attn.bias", False, 1, 3)

@@ -7,7 +7,9 @@ from nlpgen.data import (
     PackedRows,
     TokenCache,
     causal_lm_batch,
+    corpus_vocab,
     endless,
+    find_cache,
     make_cache,
     masked_lm_batch,
     unilm_batch,
@@ -56,6 +58,25 @@ def test_a_cache_is_made_once_and_again_for_another_vocabulary(tmp_path, tokeniz
         make_cache(tmp_path / "cache", Corpus(tmp_path), WordPieceTokenizer(vocab), progress=made.append)
     assert len(made) == 4  # two splits, twice
     assert not list(tmp_path.glob(".cache*"))
+
+
+def test_a_cache_is_found_only_if_it_fits(tmp_path, cache, tokenizer):
+    corpus, other = Corpus(cache.folder.parent), WordPieceTokenizer(Vocab([*tokenizer.vocab.tokens, "猫"]))
+    assert find_cache(cache.folder, corpus, tokenizer, words=True).meta == cache.meta
+    assert find_cache(cache.folder, corpus, tokenizer).meta == cache.meta
+    assert find_cache(cache.folder, corpus, other) is None
+    assert find_cache(cache.folder, Corpus(cache.folder.parent, ["a"]), tokenizer) is None
+    assert find_cache(tmp_path, corpus, tokenizer) is None
+
+
+def test_a_vocabulary_is_built_once_from_the_training_lines(tmp_path):
+    (tmp_path / "a.txt").write_text("天天\n" * 49 + "气气气气气\n", encoding="utf-8")
+    vocab = corpus_vocab(tmp_path / "run" / "vocab.txt", Corpus(tmp_path), 200)
+    assert "天" in vocab
+    assert "气" not in vocab  # held out
+    (tmp_path / "b.txt").write_text("猫\n" * 100, encoding="utf-8")
+    assert corpus_vocab(tmp_path / "run" / "vocab.txt", Corpus(tmp_path), 200) == vocab
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["vocab.txt"]
 
 
 def test_a_missing_or_cut_cache_is_named(tmp_path, tokenizer):

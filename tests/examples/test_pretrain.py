@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from nlpgen import MaskedLM
+from nlpgen import GPT2, CausalLM, MaskedLM
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ["--layers", "2", "--hidden", "16", "--heads", "2", "--ffn", "32", "--positions", "32"]
@@ -39,7 +40,7 @@ def start(script, *options, backend="tensorflow", **environment):
 
 
 def finish(process):
-    output, _ = process.communicate(timeout=150)
+    output, _ = process.communicate(timeout=400)
     assert process.returncode == 0, output
     return output
 
@@ -82,19 +83,31 @@ def test_resume_after_kill_9_gives_the_same_bits(corpus, tmp_path):
     assert set(history[-1]["held_out"]) == {"news", "prose", "all"}
 
 
-def test_two_devices_do_what_one_does(corpus, tmp_path):
-    options = ["--corpus", corpus, *TINY, "--steps", 12, "--window", 12, "--dtype", "float32", "--no-warm-start"]
-    virtual = {"backend": "jax", "XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
-    finish(start("pretrain_mlm.py", *options, "--work", tmp_path / "one", **virtual))
-    finish(start("pretrain_mlm.py", *options, "--work", tmp_path / "two", "--devices", 2, **virtual))
+def test_two_devices_then_two_machines_do_what_one_does(corpus, tmp_path):
+    """Six steps on two devices, six on two machines (processes here), of which the first alone speaks and writes."""
+    options = ["--corpus", corpus, *TINY, "--window", 6, "--dtype", "float32", "--no-warm-start", "--dropout", 0.1]
+    options += ["--evaluate-every", 2, "--decay", 0]
+    jax = {"backend": "jax", "JAX_PLATFORMS": "cpu"}
+    virtual = jax | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    one = finish(start("pretrain_mlm.py", *options, "--steps", 12, "--work", tmp_path / "one", **jax))
+    options += ["--work", tmp_path / "two"]
+    finish(start("pretrain_mlm.py", *options, "--steps", 6, "--devices", 2, **virtual))
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        machines = f"localhost:{free.getsockname()[1]},2"
+    options += ["--steps", 12, "--resume", "--save", tmp_path / "model"]
+    pair = [start("pretrain_mlm.py", *options, "--machines", f"{machines},{i}", **jax) for i in (0, 1)]
+    first, second = map(finish, pair)
+    assert "Resumed at step 6." in first
+    assert "step" not in second
+    assert first.split("held_out")[1] == one.split("held_out")[-1]
     one, two = tensors(tmp_path / "one"), tensors(tmp_path / "two")
     assert list(one) == list(two)
-    moved = 0
-    for name in one:
-        if name.startswith("model/"):
-            np.testing.assert_allclose(two[name], one[name], atol=1e-5, rtol=0, err_msg=name)
-            moved += 1
-    assert moved > 30
+    names = [name for name in one if name.startswith("model/")]
+    assert len(names) > 30
+    for name in names:
+        np.testing.assert_allclose(two[name], one[name], atol=1e-5, rtol=0, err_msg=name)
+    assert MaskedLM.from_pretrained(tmp_path / "model").backbone.config.hidden_dropout_prob == 0.1
 
 
 @pytest.mark.parametrize("objective", [[], ["--unilm"]], ids=["causal", "unilm"])
@@ -109,8 +122,10 @@ def test_gpt_learns(corpus, tmp_path, objective):
     assert history[-1]["held_out"]["all"] > 0.1
     assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
     assert list((tmp_path / "board").rglob("*.tfevents*")) or list((tmp_path / "board").rglob("events*"))
-    model = MaskedLM.from_pretrained(tmp_path / "model")
-    assert model.backbone.config.application == ("unilm" if objective else "lm")
+    if objective:
+        assert MaskedLM.from_pretrained(tmp_path / "model").backbone.config.application == "unilm"
+    else:
+        assert isinstance(CausalLM.from_pretrained(tmp_path / "model").backbone, GPT2)
 
 
 def test_other_settings_and_missing_folders_are_refused(corpus, tmp_path):
@@ -120,5 +135,5 @@ def test_other_settings_and_missing_folders_are_refused(corpus, tmp_path):
     output, _ = again.communicate(timeout=100)
     assert again.returncode == 1
     assert output.strip().splitlines()[-1].startswith("error: The run in")
-    assert "peak 0.001, now 0.5. Use the same, or say --change." in output
+    assert "peak 0.001, now 0.5. Use the same, or allow the change (--change)." in output
     assert "Traceback" not in output

@@ -98,6 +98,35 @@ def test_rotary_speeds(scaling):
     assert np.abs(out - array(plain(x, np.array([0, 1000])))).max() > 0.1
 
 
+def test_relative_sinusoids():
+    """Each number by the formula of the paper, for distances within reach and beyond it."""
+    layer = layers.RelativeSinusoids(6, furthest=3)
+    found = array(layer(np.arange(9)))
+    for q, k, i in np.ndindex(9, 9, 6):
+        angle = (min(max(k - q, -3), 3) + 3) / 10000 ** (2 * (i // 2) / 6)
+        assert abs(found[q, k, i] - (np.cos if i % 2 else np.sin)(angle)) < 1e-6
+    rows = np.array([[4, 0, 7], [1, 2, 8]])
+    for row, batch in zip(rows, array(layer(rows)), strict=True):
+        np.testing.assert_array_equal(batch, found[np.ix_(row, row)])
+
+
+def test_relative_attention():
+    """A vector of the pair is added to its key and its value, in each head alike."""
+    layer = layers.MultiHeadAttention(8, 2)
+    layer.build((None, None, 8))
+    random_weights(layer)
+    relative = np.random.default_rng(1).normal(size=(5, 5, 4)).astype("float32")
+    out = array(layer(X, X, layers.padding_mask(IDS), relative=relative)[0])
+    projections = (layer.query, layer.key, layer.value)
+    q, k, v = ((X @ array(p.kernel) + array(p.bias)).reshape(2, 5, 2, 4) for p in projections)
+    expected = np.zeros((2, 5, 2, 4))
+    for b, i, h in np.ndindex(2, 5, 2):
+        scores = (k[b, :, h] + relative[i]) @ q[b, i, h] / 2
+        expected[b, i, h] = softmax(np.where(IDS[b] != 0, scores, -np.inf)) @ (v[b, :, h] + relative[i])
+    projection = layer.output_projection
+    assert_close(out, expected.reshape(2, 5, 8) @ array(projection.kernel) + array(projection.bias))
+
+
 def test_masks():
     assert array(layers.padding_mask(IDS))[:, 0, 0].tolist() == (IDS != 0).tolist()
     assert array(layers.causal_mask(4))[0, 0].tolist() == np.tril(np.ones((4, 4), bool)).tolist()
@@ -127,6 +156,8 @@ def test_masks():
             attention={"num_key_value_heads": 2, "head_size": 6, "rotary": {"base": 1e5}, "head_norm": 1e-6},
         ),
         layers.InputEmbeddings(20, 2, 10, 8, hierarchical=0.4),
+        layers.InputEmbeddings(20, 0, None, 8, shared_segments=True),
+        layers.RelativeSinusoids(8, furthest=5),
     ],
     ids=lambda layer: type(layer).__name__,
 )

@@ -215,7 +215,7 @@ def test_nezha_and_roformer_have_the_same_tensors(tmp_path):
     with pytest.raises(ConfigError, match=r"no `model_type`.*those of 'nezha' or 'roformer': say there which"):
         MaskedLM.from_pretrained(GOLDEN / "b4k_roformer")
     assert "'nezha' or 'roformer'" in describe(GOLDEN / "b4k_nezha").architecture
-    with pytest.raises(ConfigError, match=r"model_type 'gpt9'. nlpgen reads: bert"):
+    with pytest.raises(ConfigError, match=r"model_type 'gpt9'. nlpgen reads: albert, bert"):
         MaskedLM.from_pretrained(GOLDEN / "b4k_nezha", model_type="gpt9")
     shutil.copytree(GOLDEN / "b4k_nezha", tmp_path / "marked")
     _change_config(tmp_path / "marked", use_relative_position=True)  # as in the releases
@@ -278,10 +278,14 @@ def test_pooler_and_next_sentence(family):
         (NezhaConfig, {"application": "seq2seq"}, "one of encoder, lm, unilm"),
         (RoFormerConfig, {"hidden_size": 12}, "must be even"),
         (RoFormerConfig, {"rotary_value": True}, "`rotary_value` must be False"),
-        (RoFormerConfig, {"embedding_size": 8}, "`embedding_size` must be `hidden_size`"),
         (RoFormerConfig, {"norm_type": "rms_norm"}, "`norm_type` must be 'layer_norm'"),
         (RoFormerV2Config, {"use_bias": True}, "`use_bias` must be False"),
         (RoFormerV2Config, {"condition_size": 4}, "norms are not conditional"),
+        (
+            NezhaConfig,
+            {"application": "unilm", "shared_segment_embeddings": True},
+            "may be true with 'encoder' and 'lm'",
+        ),
         (BertConfig, {"add_cross_attention": True}, "`add_cross_attention` must be False"),
     ],
 )

@@ -132,9 +132,9 @@ def test_the_family_is_recognised_without_the_config(folder, tmp_path):
 def test_another_class_says_the_likely_one(folder, bert_folder):
     right, _ = FOLDERS[folder]
     wrong = Albert if right is not Albert else Electra
-    with pytest.raises(ConfigError, match=rf"named as those of {right.__name__}.*Use {right.__name__}.from_pretrained"):
+    with pytest.raises(ConfigError, match=rf"Use {right.__name__}\."):
         wrong.from_pretrained(GOLDEN / folder)
-    with pytest.raises(ConfigError, match=r"named as those of Bert.*Use Bert.from_pretrained"):
+    with pytest.raises(ConfigError, match=r"Use Bert\."):
         right.from_pretrained(bert_folder)
 
 

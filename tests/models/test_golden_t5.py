@@ -1,8 +1,8 @@
 """T5 and mT5 against bert4keras 0.11.5 and transformers 5.23, recorded in tests/golden.
 
 The attention of T5 is not scaled, and the recorded models have large weights: float32 alone moves the recorded logits
-by up to 5e-5 of their scale. So the truth is the same models in float64: to it we may be as far as twice that rounding
-in float32, and 1e-6 in float64, which is what the constants of Keras' GELU leave.
+by up to 5e-5 of their scale. So the truth is the same models in float64: to it we may be as far as four times that
+rounding in float32, and 1e-6 in float64, which is what the constants of Keras' GELU leave.
 """
 
 import json
@@ -51,7 +51,7 @@ def transformers_inputs(data):
 def assert_as_close_as_float32(out, recorded, exact):
     rounding = np.abs(recorded[..., ::4] - exact).max() / np.abs(exact).max()
     assert rounding < 5e-5
-    assert_close(out[..., ::4], exact, max(1e-5, 2 * rounding))
+    assert_close(out[..., ::4], exact, max(1e-5, 4 * rounding))
 
 
 @pytest.mark.backends
@@ -163,9 +163,9 @@ def test_an_encoder_alone_is_known_as_one(tmp_path):
 
 def test_wrong_family_of_a_config_that_says_nothing():
     assert architecture_of(open_folder(GOLDEN / "b4k_mt5_1_1")) is MT5
-    with pytest.raises(WeightsMismatch, match=r"T5 do not fit .*\n.*no `encoder/block_000/layer_000/layer_norm/scale`"):
+    with pytest.raises(ConfigError, match=r"not those of a T5\. Use MT5Encoder or MT5"):
         T5.from_pretrained(GOLDEN / "b4k_mt5_1_1")
-    with pytest.raises(WeightsMismatch, match="MT5Encoder do not fit"):
+    with pytest.raises(ConfigError, match=r"not those of a MT5Encoder\. Use T5Encoder or T5"):
         MT5Encoder.from_pretrained(GOLDEN / "b4k_t5_1_1")
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from nlpgen import GPT, GPT2, GPT2ML, CausalLM, GPT2MLConfig, GPTConfig, MaskedLM
+from nlpgen import GPT, GPT2, GPT2ML, CausalLM, GPT2Config, GPT2MLConfig, GPTConfig, MaskedLM
 from nlpgen.checkpoints import dump_weights, open_folder
 from nlpgen.checkpoints.hugging_face import to_hugging_face
 from nlpgen.checkpoints.safetensors import WEIGHTS, write_safetensors
@@ -190,7 +190,8 @@ def test_gpt2_ml_in_its_port(prefix, tmp_path):
     theirs = {name.replace("transformer.", prefix): tensor for name, tensor in theirs.items()}
     config = {"model_type": "gpt2", "activation_function": "gelu", "layer_norm_epsilon": 1e-5, "vocab_size": 80}
     config |= {"n_ctx": 32, "n_embd": 48, "n_head": 4, "n_layer": 2, "n_positions": 32, "n_inner": 96}
-    folder = _hugging_face_folder(tmp_path / "port", config, theirs)
+    vocab = (GPT2_ML / "vocab.txt").read_text(encoding="utf-8").split("\n")[:-1]
+    folder = _hugging_face_folder(tmp_path / "port", config, theirs, vocab)
     with pytest.warns(CheckpointWarning, match="says vocab_size 80, but .* has 284 rows, which count"):
         ported = CausalLM.from_pretrained(folder)
     assert type(ported.backbone) is GPT2ML
@@ -221,6 +222,14 @@ def test_first_layers_only(folder, format, tmp_path):
     whole = CausalLM.from_pretrained(folder)
     whole.backbone.blocks = whole.backbone.blocks[:1]
     assert_close(array(model({"token_ids": IDS})), array(whole({"token_ids": IDS})))
+
+
+@pytest.mark.parametrize("config_class", [GPTConfig, GPT2Config, GPT2MLConfig])
+def test_no_padding_unless_hugging_face_s_config_says_one(config_class):
+    fields = {"n_embd": 16, "n_layer": 2, "n_head": 4, "vocab_size": 50}
+    assert config_class.from_dict(fields).pad_token_id is None
+    assert config_class.from_dict(fields | {"pad_token_id": 7}).pad_token_id == 7
+    assert config_class.from_dict(SMALL).pad_token_id == 0  # bert4keras
 
 
 @pytest.mark.parametrize("format", ["nlpgen", "tensorflow", "huggingface"])

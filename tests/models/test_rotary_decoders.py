@@ -252,7 +252,7 @@ def test_the_family_is_known_by_its_tensors(folder, tmp_path):
     assert CausalLM.from_pretrained(silent).backbone.model_type == family
     for other in {"bert", "gpt2", "llama", "qwen2", "qwen3"} - {family}:
         wrong = hugging_face_folder(tmp_path / other, folder, {"model_type": other})
-        with pytest.raises(ConfigError, match=f"says model_type '{other}'.*tensors are named as those of '{family}'"):
+        with pytest.raises(ConfigError, match=f"has model_type '{other}'.*tensors are named as those of '{family}'"):
             CausalLM.from_pretrained(wrong)
         assert f"named as those of '{family}'" in describe(wrong).architecture
 

@@ -6,7 +6,7 @@ import pytest
 
 from nlpgen import Bert, BertConfig, MaskedLM
 from nlpgen.errors import InputError, TrainingDiverged
-from nlpgen.training import Run, WarmupStableDecay, adamw, compile_for_pretraining, pretrain, read_record
+from nlpgen.training import Run, WarmupStableDecay, adamw, pretrain, read_record
 from nlpgen.training.flops import transformer_flops
 from nlpgen.training.held_out import masked_accuracy, next_token_scores
 
@@ -34,7 +34,7 @@ def compiled(peak=0.02, steps=20, dtype="float32"):
     keras.utils.set_random_seed(1)
     model = MaskedLM(Bert(CONFIG, dtype=dtype))
     model.build()
-    compile_for_pretraining(model, adamw(WarmupStableDecay(peak, steps, 2, 4)))
+    model.compile(adamw(WarmupStableDecay(peak, steps, 2, 4)))
     return model
 
 

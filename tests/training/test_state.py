@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from nlpgen.errors import CheckpointCorrupt, CheckpointNotFound, WeightsMismatch
-from nlpgen.training import adamw, has_state, load_state, read_record, save_state
+from nlpgen.errors import CheckpointCorrupt, CheckpointNotFound, InputError, WeightsMismatch
+from nlpgen.training import adamw, check_settings, has_state, load_state, read_record, save_state
 from nlpgen.training.state import RECORD, TENSORS
 
 
@@ -24,6 +24,7 @@ def step(model, times):
         model.train_on_batch(x, x.sum(axis=1, keepdims=True))
 
 
+@pytest.mark.backends
 def test_a_run_goes_on_bit_for_bit(tmp_path):
     """Weights, moments and the random state of dropout: six steps are two and four."""
     whole = compiled()
@@ -76,6 +77,13 @@ def test_a_state_of_another_model_is_refused(tmp_path):
         load_state(tmp_path / "state", compiled(units=5))
     with pytest.raises(WeightsMismatch, match="not in the model"):
         load_state(tmp_path / "state", compiled(dropout=0.0))
+
+
+def test_settings_that_differ_are_all_named():
+    saved = {"peak": 0.1, "steps": 5, "seed": 0}
+    check_settings(saved, {"peak": 0.1, "steps": 9, "seed": 0}, {"steps"}, "run/state")
+    with pytest.raises(InputError, match=r"run/state was .*peak 0.1, now 0.2, seed 0, now 1\. Use"):
+        check_settings(saved, {"peak": 0.2, "steps": 9, "seed": 1}, {"steps"}, "run/state")
 
 
 def test_the_record_is_json_that_a_person_can_read(tmp_path):

@@ -1,6 +1,7 @@
 import numpy as np
 
-from nlpgen.training import extended_positions, sinusoids, token_embeddings
+from nlpgen import Bert, BertConfig
+from nlpgen.training import extended_positions, sinusoids, token_embeddings, warm_embeddings
 from nlpgen.training.warm_start import neighbour_counts, positive_pmi, top_singular_vectors
 
 
@@ -63,3 +64,15 @@ def test_positions_on_a_helix_are_continued():
     found = extended_positions(table, 64)
     np.testing.assert_array_equal(found[:63], table[:63].astype("float32"))
     assert np.abs(found[63:128] - truth[63:128]).max() < 0.1
+
+
+def test_a_new_model_gets_them():
+    backbone = Bert(BertConfig(60, 8, 1, 2, 16, max_position_embeddings=20))
+    backbone.build()
+    before = backbone.embeddings.segment.embeddings.numpy()
+    rows = np.random.default_rng(2).integers(0, 60, (500, 12))
+    warm_embeddings(backbone, rows, {0, 1}, seed=3)
+    token, position = (getattr(backbone.embeddings, name).embeddings.numpy() for name in ("token", "position"))
+    np.testing.assert_array_equal(token, token_embeddings(rows, 60, 8, {0, 1}, seed=3))
+    np.testing.assert_array_equal(position, sinusoids(20, 8).astype("float32"))
+    np.testing.assert_array_equal(backbone.embeddings.segment.embeddings.numpy(), before)

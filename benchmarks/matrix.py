@@ -1,0 +1,218 @@
+"""What works for every architecture, measured on a small model of each: the table of docs/architectures.md.
+
+    python benchmarks/matrix.py --write
+
+A model with random weights that are not small goes through every form and runtime, and each mark is the result of
+comparing outputs on a batch with padding: bit-equal after reading back what was written, 1e-5 of scale on the other
+backends and in transformers (where it has the architecture), 1e-4 in ONNX Runtime, and in bfloat16 finite, with a row
+that is all padding, and within 0.1 of scale. `make test` checks the same against bert4keras and transformers, folder by
+folder; this script is the overview.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT)]
+DOCUMENT = ROOT / "docs" / "architectures.md"
+BEGIN, END = "<!-- the table of benchmarks/matrix.py -->", "<!-- its end -->"
+COLUMNS = {
+    "tensorflow": "TF read and written",
+    "huggingface": "HF read and written",
+    "transformers": "= transformers",
+    "nlpgen": "our folder",
+    "keras": "`.keras`",
+    "saved_model": "SavedModel",
+    "onnx": "ONNX",
+    "bfloat16": "bf16",
+    "jax": "= on JAX",
+    "torch": "= on PyTorch",
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--write", action="store_true", help="put the table into docs/architectures.md")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.worker:
+        outputs_of_folders(Path(args.worker))
+        return
+    with tempfile.TemporaryDirectory() as work:
+        results = measured(Path(work))
+    lines = table(results)
+    print("\n".join(lines))
+    if args.write:
+        before, rest = DOCUMENT.read_text(encoding="utf-8").split(BEGIN)
+        text = before + "\n".join([BEGIN, "", *lines, "", END]) + rest.split(END)[1]
+        DOCUMENT.write_text(text, encoding="utf-8")
+
+
+def measured(work):
+    """`{architecture: {column: "yes", "—" or what is wrong}}`."""
+    from tests.helpers import array
+    from tests.small_models import MAIN, inputs_of, small_model
+
+    warnings.filterwarnings("ignore", message=".* has no vocabulary")
+    results = {}
+    for name, head in MAIN:
+        model = small_model(name, head)
+        x = inputs_of(model)
+        out = array(model(x))
+        model.save_pretrained(work / name / "nlpgen")
+        np.savez(work / name / "x.npz", **x)
+        np.save(work / name / "tensorflow.npy", out)
+        (work / name / "class.txt").write_text(type(model).__name__)
+        results[name] = {column: attempt(check, model, x, out, work / name) for column, check in CHECKS.items()}
+        print(name, results[name], file=sys.stderr, flush=True)
+    for backend in ("jax", "torch"):
+        environment = os.environ | {"KERAS_BACKEND": backend}
+        done = subprocess.run([sys.executable, __file__, "--worker", str(work)], env=environment, check=False)
+        for name, _ in MAIN:
+            path = work / name / f"{backend}.npy"
+            results[name][backend] = (
+                compared(np.load(path), np.load(work / name / "tensorflow.npy"), 1e-5)
+                if done.returncode == 0 and path.is_file()
+                else "no output"
+            )
+    return results
+
+
+def outputs_of_folders(work):
+    """Write what the saved models give on this process's backend."""
+    import keras
+
+    import nlpgen
+    from tests.helpers import array
+
+    warnings.filterwarnings("ignore", message=".* has no vocabulary")
+    for folder in sorted(work.iterdir()):
+        model = getattr(nlpgen, (folder / "class.txt").read_text()).from_pretrained(folder / "nlpgen")
+        np.save(folder / f"{keras.config.backend()}.npy", array(model(dict(np.load(folder / "x.npz")))))
+
+
+def attempt(check, *args):
+    try:
+        return check(*args)
+    except Exception as error:  # the table says so
+        return f"{type(error).__name__}: {error}".splitlines()[0][:100]
+
+
+def compared(found, expected, tolerance=0.0):
+    """ "yes", or by how much of the scale the outputs differ."""
+    found, expected = np.asarray(found, "float64"), np.asarray(expected, "float64")
+    if found.shape != expected.shape:
+        return f"shape {found.shape}, not {expected.shape}"
+    error = np.abs(found - expected).max() / np.abs(expected).max()
+    return "yes" if error <= tolerance else f"differs by {error:.1e}"
+
+
+def read_back(format):
+    def check(model, x, out, folder):
+        from tests.helpers import array
+
+        if format == "tensorflow" and not model.backbone.tensorflow_form:
+            return "—"
+        model.save_pretrained(folder / format, format=format)
+        model_type = model.backbone.model_type  # TensorFlow's configs do not say it
+        return compared(array(type(model).from_pretrained(folder / format, model_type=model_type)(x)), out)
+
+    return check
+
+
+def in_transformers(model, x, out, folder):
+    import torch
+    import transformers
+
+    config = json.loads((folder / "huggingface" / "config.json").read_text(encoding="utf-8"))
+    cls = getattr(transformers, config["architectures"][0], None)
+    if cls is None:
+        return "—"
+    peer = cls.from_pretrained(folder / "huggingface").eval()
+    names = {"token_ids": "input_ids", "decoder_token_ids": "decoder_input_ids"}
+    inputs = {names[name]: torch.tensor(value).long() for name, value in x.items()}
+    mask = x["token_ids"] != (model.backbone.config.pad_token_id or 0)
+    with torch.no_grad():
+        logits = peer(**inputs, attention_mask=torch.tensor(mask).long()).logits.numpy()
+    if "decoder_token_ids" in x:
+        return compared(logits, out, 1e-5)
+    return compared(np.where(mask.reshape(*mask.shape, *[1] * (out.ndim - 2)), logits, 0), masked(out, mask), 1e-5)
+
+
+def masked(out, mask):
+    return np.where(mask.reshape(*mask.shape, *[1] * (out.ndim - 2)), out, 0)
+
+
+def keras_file(model, x, out, folder):
+    """Read in a process of its own, which knows nothing but `import nlpgen`."""
+    model.save(folder / "model.keras")
+    code = (
+        "import sys, keras, numpy as np, nlpgen\n"
+        "model = keras.saving.load_model(sys.argv[1] + '/model.keras')\n"
+        "out = model(dict(np.load(sys.argv[1] + '/x.npz')))\n"
+        "np.save(sys.argv[1] + '/keras.npy', keras.ops.convert_to_numpy(out))\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(folder)], check=True, capture_output=True, cwd=ROOT)
+    return compared(np.load(folder / "keras.npy"), out)
+
+
+def saved_model(model, x, out, folder):
+    import tensorflow as tf
+
+    model.export(folder / "saved")
+    loaded = tf.saved_model.load(str(folder / "saved"))
+    return compared(loaded.serve({name: tf.constant(value) for name, value in x.items()}).numpy(), out, 1e-4)
+
+
+def onnx(model, x, out, folder):
+    import onnxruntime
+
+    model.export(folder / "model.onnx", format="onnx")
+    return compared(onnxruntime.InferenceSession(folder / "model.onnx").run(None, x)[0], out, 1e-4)
+
+
+def bfloat16(model, x, out, folder):
+    from keras import ops
+
+    from tests.helpers import array
+
+    half = type(model).from_pretrained(folder / "nlpgen", dtype="mixed_bfloat16")
+    empty = {name: np.zeros_like(value) for name, value in x.items()}
+    if not np.isfinite(array(ops.cast(half(empty), "float32"))).all():
+        return "not finite"
+    return compared(array(ops.cast(half(x), "float32")), out, 0.1)
+
+
+CHECKS = {
+    "tensorflow": read_back("tensorflow"),
+    "huggingface": read_back("huggingface"),
+    "transformers": in_transformers,
+    "nlpgen": read_back("nlpgen"),
+    "keras": keras_file,
+    "saved_model": saved_model,
+    "onnx": onnx,
+    "bfloat16": bfloat16,
+}
+
+
+def table(results):
+    """A Markdown table."""
+    from nlpgen import ARCHITECTURES
+
+    lines = ["| architecture | " + " | ".join(COLUMNS.values()) + " |", "|---|" + "---|" * len(COLUMNS)]
+    for name, result in results.items():
+        cells = ["✓" if result[column] == "yes" else result[column] for column in COLUMNS]
+        lines.append(f"| `{ARCHITECTURES[name].__name__}` | " + " | ".join(cells) + " |")
+    return lines
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""What a pretraining script does before and after its batches: corpus, model, training, saving."""
+
+import sys
+from functools import partial
+from pathlib import Path
+
+import keras
+
+from nlpgen import GPT2, Bert, BertConfig, GPT2Config, MaskedLM, WordPieceTokenizer
+from nlpgen.checkpoints import open_folder
+from nlpgen.data import Corpus, PackedRows, corpus_vocab, endless, find_cache, make_cache
+from nlpgen.errors import InputError
+from nlpgen.text import Vocab
+from nlpgen.training import (
+    Run,
+    WarmupStableDecay,
+    adamw,
+    check_settings,
+    extended_positions,
+    has_state,
+    pretrain,
+    read_record,
+    share_batches,
+    sinusoids,
+    warm_embeddings,
+)
+from nlpgen.training.flops import transformer_flops
+from nlpgen.training.plot import plot_history
+from nlpgen.training.warm_start import ROWS
+
+# What a resumed run may change without being asked: these do not touch what was trained so far.
+FREE = {"steps", "window", "evaluate_every", "resume", "change", "save", "plot", "tensorboard", "peak_tflops", "corpus"}
+FREE |= {"devices", "machines"}
+FINE_TUNING = {"hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1}
+
+
+def start(args):
+    """Devices, random state and the saved settings, which the new ones must not contradict.
+
+    Returns:
+        `(shard, resumed)`: which part of each batch is this machine's, and whether there is a state to go on from.
+    """
+    shard = share_batches(args.devices, args.machines)
+    if args.deterministic and keras.config.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(args.seed)
+    state = Path(args.work, "state")
+    resumed = args.resume and has_state(state)
+    if resumed and not args.change:
+        check_settings(read_record(state)["settings"], settings_of(args), FREE, state)
+    return shard, resumed
+
+
+def settings_of(args):
+    """What is kept with the state."""
+    return {name: value for name, value in vars(args).items() if name != "work"}
+
+
+def open_corpus(args, words=False):
+    """`(tokenizer, rows, held_out)`; vocabulary and tokenised corpus are made at the first run."""
+    work, corpus = Path(args.work).expanduser(), Corpus(args.corpus, args.genres)
+    source = args.init or args.embeddings
+    given = open_folder(source).path / "vocab.txt" if source else args.vocab
+    vocab = Vocab.read(given) if given else corpus_vocab(work / "vocab.txt", corpus, args.vocab_size)
+    tokenizer = WordPieceTokenizer(vocab)
+    cache = find_cache(work / "cache", corpus, tokenizer, words)
+    if cache is None and args.machines:
+        raise InputError(f"{work} holds no such tokenised corpus. Run this on one machine first, with --steps 1.")
+    cache = cache or make_cache(work / "cache", corpus, tokenizer, words, progress=print)
+    rows = PackedRows(cache, tokenizer, args.length, genre_power=args.genre_power, seed=args.seed)
+    return tokenizer, rows, PackedRows(cache, tokenizer, args.length, "held_out")
+
+
+def make_model(args, tokenizer, rows, kind=MaskedLM, **options):
+    """A new model, warm if so wanted, or the one to start from.
+
+    Args:
+        kind: `MaskedLM` of a `Bert`, or `CausalLM` of a `GPT2`.
+        options: further fields of the config.
+    """
+    options |= {name: args.dropout for name in FINE_TUNING}
+    if args.init:
+        model = kind.from_pretrained(args.init, dtype=args.dtype, **options)
+        if args.trained_positions:
+            positions = model.backbone.embeddings.position.embeddings
+            positions.assign(extended_positions(keras.ops.convert_to_numpy(positions), args.trained_positions))
+        return model
+    shape = len(tokenizer.vocab), args.hidden, args.layers, args.heads, args.ffn
+    config_class, backbone_class = (BertConfig, Bert) if kind is MaskedLM else (GPT2Config, GPT2)
+    options |= {"max_position_embeddings": args.positions, "pad_token_id": tokenizer.pad_id}
+    model = kind(backbone_class(config_class(*shape, **options), dtype=args.dtype))
+    model.build()
+    model.tokenizer = model.backbone.tokenizer = tokenizer
+    embeddings = model.backbone.embeddings
+    if args.embeddings:
+        source = MaskedLM.from_pretrained(args.embeddings).backbone.embeddings
+        embeddings.token.embeddings.assign(source.token.embeddings)
+        embeddings.position.embeddings.assign(sinusoids(args.positions, args.hidden))
+    elif args.warm_start:
+        ids, _ = rows.batch(0, min(ROWS, len(rows)))
+        warm_embeddings(model.backbone, ids, tokenizer.special_ids, args.seed)
+    return model
+
+
+def train(args, model, batch, shard, resumed, places=None, evaluate=None):
+    """Train a model on `batch(0)`, `batch(1)`, … and save it; of several machines the first writes."""
+    decay = args.steps - args.warmup if args.decay is None else args.decay
+    schedule = WarmupStableDecay(args.peak, args.steps, args.warmup, decay, args.accumulate)
+    model.compile(adamw(schedule, args.weight_decay, clip=args.clip, accumulate=args.accumulate, ema=args.ema))
+    first = shard[0] == 0
+    run = Run(
+        Path(args.work, "state"),
+        settings_of(args),
+        args.batch * args.length,
+        args.accumulate,
+        transformer_flops(model.backbone.config, args.length, places),
+        args.peak_tflops and args.peak_tflops * 1e12,
+        evaluate,
+        args.evaluate_every,
+        out=sys.stdout if first else None,
+        writes=first,
+    )
+    if resumed:
+        run.resume(model)
+    board = [keras.callbacks.TensorBoard(args.tensorboard, write_graph=False)] if args.tensorboard and first else []
+    pretrain(model, partial(endless, batch), run, args.steps, args.window, board)
+    if args.plot and first:
+        plot_history(run.history, args.plot)
+    if args.save and first:
+        model.backbone.config = model.backbone.config.replace(**FINE_TUNING)
+        model.save_pretrained(args.save, dtype="float16")

@@ -1,0 +1,152 @@
+"""What fine-tuning on strings has in common: a fresh copy of the backbone, and the training loop."""
+
+import math
+import time
+
+import numpy as np
+
+from nlpgen.errors import InputError, TrainingDiverged
+from nlpgen.models import PooledEncoder, PretrainedModel, backbone_of
+from nlpgen.text import shuffled_batches
+from nlpgen.training import WarmupStableDecay, adamw
+
+
+def copy_of_backbone(model):
+    """The backbone of a model, built anew with equal weights, so that training leaves the model as it was.
+
+    Raises:
+        InputError: if it is no model of nlpgen, or has no tokenizer.
+    """
+    if not isinstance(model, PretrainedModel):
+        raise InputError(
+            "Give a model to fine-tune, e.g. Bert.from_pretrained('bert-tiny-zh') or MaskedLM.from_pretrained(...). "
+            f"Received: {model!r:.80}"
+        )
+    backbone = backbone_of(model)
+    if backbone.tokenizer is None:
+        raise InputError("The model has no tokenizer. Load it from a folder with a vocabulary, or set `tokenizer`.")
+    twin = type(backbone).from_config(backbone.get_config())
+    for each in (backbone, twin):
+        if not each.built:
+            each.build()
+    twin.set_weights(backbone.get_weights())
+    twin.trainable = backbone.trainable
+    return twin
+
+
+def start(model, source, seed):
+    """Draw the kernels of a new head and the seeds of dropout, and take over a pretrained pooler.
+
+    The same seed gives the same head on every backend. A kernel that starts at zero stays there.
+
+    Args:
+        model: a built model over a copy of the backbone of `source`.
+        source: the pretrained model.
+        seed: a whole number.
+    """
+    generator = np.random.default_rng(seed)
+    pretrained = {id(weight) for weight in model.backbone.weights}
+    stddev = getattr(model.backbone.config, "initializer_range", 0.02)
+    for weight in model.weights:
+        if id(weight) not in pretrained and weight.name == "kernel" and np.any(weight.numpy()):
+            weight.assign(np.clip(generator.normal(0, stddev, weight.shape), -2 * stddev, 2 * stddev))
+    for i, variable in enumerate(model.variables):
+        if variable.path.endswith("seed_generator_state"):
+            variable.assign(np.array([seed % 2**32, i], dtype="uint32"))
+    if isinstance(source, PooledEncoder) and getattr(model, "pooler", None) is not None:
+        model.pooler.set_weights(source.dense.get_weights())
+
+
+def fine_tune(
+    model,
+    lengths,
+    batch,
+    *,
+    epochs,
+    batch_size,
+    learning_rate,
+    weight_decay,
+    seed,
+    loss=None,
+    score=None,
+    patience=None,
+    verbose=False,
+):
+    """Train a model; with `score` it ends with the weights of its best epoch, the first of equally good ones.
+
+    The optimizer is AdamW; the learning rate rises over the first tenth of the steps and falls to zero.
+
+    Args:
+        model: a built model.
+        lengths: length of each row of the training set.
+        batch: function from indices of rows and a padded length to `(x, y, sample_weight or None)`.
+        epochs, batch_size, learning_rate, weight_decay, seed: as they say.
+        loss: for `compile`; `None` for a model with its own.
+        score: function without arguments to a number, called after each epoch; higher is better.
+        patience: epochs without a better score after which training ends; `None` for all epochs.
+        verbose: whether a line is printed for each epoch.
+
+    Returns:
+        A dict for each epoch: epoch, loss, seconds, and score.
+
+    Raises:
+        InputError: if an option is wrong; with all that are.
+        TrainingDiverged: if the loss is no longer a number.
+    """
+    _check(epochs, batch_size, learning_rate, seed, score, patience)
+    steps = epochs * -(-len(lengths) // batch_size)
+    warmup = steps // 10
+    schedule = WarmupStableDecay(learning_rate, steps, warmup, steps - warmup)
+    model.compile(adamw(schedule, weight_decay), loss, jit_compile=model.jit_compile)
+    generator, history, best = np.random.default_rng(seed), [], None
+    for epoch in range(1, epochs + 1):
+        begin, total = time.perf_counter(), 0.0
+        for indices, length in shuffled_batches(lengths, batch_size, generator):
+            value = float(model.train_on_batch(*batch(indices, length), return_dict=True)["loss"])
+            if not math.isfinite(value):
+                raise TrainingDiverged(
+                    f"The loss is {value} in epoch {epoch} with learning_rate={learning_rate}. Try a lower one, or "
+                    "float32 where the model computes in half precision."
+                )
+            total += value * len(indices)
+        history.append({"epoch": epoch, "loss": total / len(lengths), "seconds": time.perf_counter() - begin})
+        if score is not None:
+            history[-1]["score"] = score()
+            if best is None or history[-1]["score"] > best[0]:
+                best = history[-1]["score"], epoch, model.get_weights()
+        if verbose:
+            print("  ".join(f"{name} {x:.4g}" for name, x in history[-1].items()), flush=True)
+        if best is not None and patience is not None and epoch - best[1] >= patience:
+            break
+    if best is not None:
+        model.set_weights(best[2])
+    return history
+
+
+def check_seed(seed):
+    """Raise `InputError` unless it is a whole number, 0 or more."""
+    if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
+        raise InputError(f"`seed` must be a whole number, 0 or more. Received: {seed!r}")
+
+
+def check_validation(validation_data):
+    """`(texts, labels)` or `None`; raises `InputError` otherwise."""
+    if validation_data is not None and (not isinstance(validation_data, list | tuple) or len(validation_data) != 2):
+        raise InputError(
+            f"`validation_data` must be a pair (texts, labels). Received: {type(validation_data).__name__}"
+        )
+    return validation_data
+
+
+def _check(epochs, batch_size, learning_rate, seed, score, patience):
+    problems = [
+        f"`{name}` must be a whole number, 1 or more. Received: {value!r}"
+        for name, value in {"epochs": epochs, "batch_size": batch_size, "patience": patience}.items()
+        if not (isinstance(value, int) and value >= 1) and not (name == "patience" and value is None)
+    ]
+    if not isinstance(learning_rate, float | int) or not 0 < learning_rate < math.inf:
+        problems.append(f"`learning_rate` must be a number above 0. Received: {learning_rate!r}")
+    if patience is not None and score is None:
+        problems.append("`patience` needs `validation_data`")
+    if problems:
+        raise InputError("The options of the training are wrong:\n  " + "\n  ".join(problems) + "\nCorrect them.")

@@ -1,0 +1,49 @@
+import keras
+import numpy as np
+import pytest
+
+from nlpgen import MaskedLM
+from nlpgen.models import Bert, BertConfig
+from tests.helpers import IDS, SMALL, array, assert_close, random_weights
+
+pytestmark = pytest.mark.backends
+INPUTS = {"token_ids": IDS, "positions": np.array([[1, 3], [2, 0]], "int32")}
+TARGETS, WEIGHTS = np.array([[5, 7], [9, 0]], "int32"), np.array([[1.0, 1.0], [1.0, 0.0]], "float32")
+
+
+def model():
+    model = MaskedLM(Bert(BertConfig(**SMALL, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)))
+    model.build()
+    return random_weights(model)
+
+
+def test_the_loss_is_the_cross_entropy_of_what_counts():
+    trained = model()
+    logits = array(trained(INPUTS)).astype("float64")
+    log_p = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+    truth = np.take_along_axis(log_p, TARGETS[..., None], axis=-1)[..., 0]
+    trained.compile()
+    loss, accuracy = trained.test_on_batch(INPUTS, TARGETS, WEIGHTS)
+    assert_close(loss, -(truth * WEIGHTS).sum() / 3)
+    assert_close(accuracy + 1, 1 + ((logits.argmax(axis=-1) == TARGETS) * WEIGHTS).sum() / 3)
+
+
+def test_fit_works_at_once():
+    trained = model()
+    before = array(trained.backbone.embeddings.token.embeddings)
+    history = trained.fit(
+        ((INPUTS, TARGETS, WEIGHTS) for _ in range(30)), epochs=3, steps_per_epoch=10, shuffle=False, verbose=0
+    )
+    assert history.history["loss"][-1] < history.history["loss"][0]
+    assert set(history.history) == {"loss", "accuracy"}
+    assert isinstance(trained.optimizer, keras.optimizers.Adam)
+    assert not np.array_equal(array(trained.backbone.embeddings.token.embeddings), before)
+
+
+def test_what_was_compiled_stays(tmp_path):
+    trained = model()
+    trained.compile("sgd", "mse")
+    trained.fit({"token_ids": IDS}, np.zeros((*IDS.shape, 50)), verbose=0)
+    assert isinstance(trained.optimizer, keras.optimizers.SGD)
+    model().save(tmp_path / "new.keras")
+    assert not keras.saving.load_model(tmp_path / "new.keras").compiled
