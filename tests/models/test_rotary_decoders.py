@@ -285,7 +285,7 @@ def test_the_first_layers_only():
     np.testing.assert_array_equal(array(first({"token_ids": IDS})), array(full({"token_ids": IDS})))
 
 
-@pytest.mark.parametrize("folder", ["hf_qwen2", "hf_qwen3"])
+@pytest.mark.parametrize("folder", GOLDENS)
 def test_keep_and_compound_tokens(folder, tmp_path):
     """The kept rows give the logits they gave; padding, start and end move with them."""
     keep = [1, 0, 7, 9, 2, *range(50, 100)]
