@@ -3,8 +3,8 @@
     python examples/pretrain_gpt.py --corpus CORPUS --work RUN --save gpt-tiny-zh --steps 6000
 
 The model is a GPT-2 that `transformers` reads too, or with `--unilm` a BERT that reads a source freely and writes a
-target after it. Options, states and resuming are those of `pretrain_mlm.py`. `--embeddings MODEL` starts from the
-token embeddings of a trained model, which saves the first hundred steps.
+target after it. Options, states and resuming are those of `pretrain_mlm.py`. `--embeddings MODEL` starts from the token
+embeddings of a trained model, which saves the first hundred steps.
 """
 
 import sys

@@ -94,7 +94,7 @@ class SequenceClassifier(PretrainedModel):
             if layer is not None:
                 layer.build(shape)
 
-    def call(self, inputs):
+    def call(self, inputs, training=None):
         return self.classifier(self.dropout(self.vectors(inputs)))
 
     def vectors(self, inputs):

@@ -120,7 +120,7 @@ class MaskedLM(LanguageModel):
         if self.head is not None:
             self.head.build((None, None, self.backbone.config.hidden_size))
 
-    def call(self, inputs):
+    def call(self, inputs, training=None):
         return self.logits(self.backbone(inputs), condition=inputs.get("condition"))
 
     def logits(self, hidden, token_ids=None, condition=None):

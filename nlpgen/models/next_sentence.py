@@ -47,7 +47,7 @@ class PooledEncoder(PretrainedModel):
             self.backbone.build()
         self.dense.build((None, self.backbone.config.hidden_size))
 
-    def call(self, inputs):
+    def call(self, inputs, training=None):
         return self.dense(self.backbone(inputs)[:, 0])
 
 
@@ -90,5 +90,5 @@ class NextSentence(PretrainedModel):
         self.pooled.build()
         self.classifier.build((None, self.backbone.config.hidden_size))
 
-    def call(self, inputs):
+    def call(self, inputs, training=None):
         return self.classifier(self.pooled(inputs))

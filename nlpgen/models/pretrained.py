@@ -26,7 +26,8 @@ class PretrainedModel(keras.Model):
     """A `keras.Model` with `from_pretrained` and `save_pretrained`.
 
     A subclass defines `checkpoint_names` (see `nlpgen.checkpoints`), `backbone` (unless it is one), `architecture`
-    (from an open folder to the class of its backbone), and `build` without arguments.
+    (from an open folder to the class of its backbone), `build` without arguments, and `call` with an argument
+    `training`: `fit` says to no other model that it is training, and dropout would stay off.
 
     Attributes:
         tokenizer: the tokenizer of the checkpoint, or `None`.
@@ -281,7 +282,7 @@ class Backbone(PretrainedModel):
         """Input vectors to hidden states `(batch, length or positions, hidden_size)`."""
         raise NotImplementedError
 
-    def call(self, inputs):
+    def call(self, inputs, training=None):
         return self.encode(self.embed(inputs), inputs)
 
     @classmethod

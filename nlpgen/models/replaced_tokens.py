@@ -50,5 +50,5 @@ class ReplacedTokenDetector(PretrainedModel):
         self.dense.build(shape)
         self.classifier.build(shape)
 
-    def call(self, inputs):
+    def call(self, inputs, training=None):
         return self.classifier(self.dense(self.backbone(inputs)))[..., 0]

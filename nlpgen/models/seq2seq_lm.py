@@ -55,7 +55,7 @@ class Seq2SeqLM(LanguageModel):
         if self.projection is not None:
             self.projection.build((None, None, self.backbone.config.hidden_size))
 
-    def call(self, inputs):
+    def call(self, inputs, training=None):
         return self.logits(self.backbone(inputs))
 
     def logits(self, hidden):

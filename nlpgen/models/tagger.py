@@ -83,7 +83,7 @@ class SequenceTagger(PretrainedModel):
         if self.crf is not None:
             self.crf.build()
 
-    def call(self, inputs):
+    def call(self, inputs, training=None):
         return self.classifier(self.dropout(self.backbone(inputs)))
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
@@ -185,7 +185,7 @@ class SpanTagger(PretrainedModel):
             self.backbone.build()
         self.pointer.build((None, None, self.backbone.config.hidden_size))
 
-    def call(self, inputs):
+    def call(self, inputs, training=None):
         return self.pointer(self.dropout(self.backbone(inputs)), token_mask(self.backbone, inputs))
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):

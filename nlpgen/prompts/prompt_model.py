@@ -36,7 +36,7 @@ class PromptModel(keras.Model):
         if not self.masked_lm.built:
             self.masked_lm.build()
 
-    def call(self, inputs):
+    def call(self, inputs, training=None):
         hidden = self.masked_lm.backbone(inputs)  # (batch, masks, hidden_size)
         rows, columns = np.unique(self.word_ids, return_inverse=True)
         columns = columns.reshape(np.shape(self.word_ids))

@@ -1,7 +1,10 @@
+import inspect
+
 import keras
 import numpy as np
 import pytest
 
+import nlpgen.prompts  # noqa: F401  its models, too
 from nlpgen import MaskedLM
 from nlpgen.models import Bert, BertConfig
 from tests.helpers import IDS, SMALL, array, assert_close, random_weights
@@ -11,8 +14,9 @@ INPUTS = {"token_ids": IDS, "positions": np.array([[1, 3], [2, 0]], "int32")}
 TARGETS, WEIGHTS = np.array([[5, 7], [9, 0]], "int32"), np.array([[1.0, 1.0], [1.0, 0.0]], "float32")
 
 
-def model():
-    model = MaskedLM(Bert(BertConfig(**SMALL, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)))
+def model(dropout=0.0):
+    rates = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
+    model = MaskedLM(Bert(BertConfig(**SMALL, **rates)))
     model.build()
     return random_weights(model)
 
@@ -38,6 +42,27 @@ def test_fit_works_at_once():
     assert set(history.history) == {"loss", "accuracy"}
     assert isinstance(trained.optimizer, keras.optimizers.Adam)
     assert not np.array_equal(array(trained.backbone.embeddings.token.embeddings), before)
+
+
+def test_training_drops_out_and_judging_does_not():
+    keras.utils.set_random_seed(0)
+    trained = model(dropout=0.3)
+    trained.compile(keras.optimizers.SGD(0.0))
+    judged = [float(trained.test_on_batch(INPUTS, TARGETS, WEIGHTS)[0]) for _ in range(2)]
+    losses = {float(trained.train_on_batch(INPUTS, TARGETS, WEIGHTS)[0]) for _ in range(3)}
+    assert judged[0] == judged[1]
+    assert len(losses | {judged[0]}) == 4
+
+
+def _subclasses(cls):
+    return {cls}.union(*(_subclasses(subclass) for subclass in cls.__subclasses__()))
+
+
+def test_every_model_can_be_told_that_it_is_trained():
+    """Keras' `fit` passes `training` only where `call` takes it; dropout is off in all layers below otherwise."""
+    models = [cls for cls in _subclasses(keras.Model) if "call" in vars(cls) and cls.__module__.startswith("nlpgen.")]
+    assert len(models) >= 10
+    assert [cls.__name__ for cls in models if "training" not in inspect.signature(cls.call).parameters] == []
 
 
 def test_what_was_compiled_stays(tmp_path):

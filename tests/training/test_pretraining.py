@@ -10,7 +10,9 @@ from nlpgen.training import Run, WarmupStableDecay, adamw, pretrain, read_record
 from nlpgen.training.flops import transformer_flops
 from nlpgen.training.held_out import masked_accuracy, next_token_scores
 
-CONFIG = BertConfig(40, 8, 2, 2, 16, hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1)
+# PyTorch draws dropout from a generator of its own, which is no part of a state.
+DROPOUT = 0.0 if keras.config.backend() == "torch" else 0.1
+CONFIG = BertConfig(40, 8, 2, 2, 16, hidden_dropout_prob=DROPOUT, attention_probs_dropout_prob=DROPOUT)
 
 
 def batch(index, places=2):
