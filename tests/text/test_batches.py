@@ -1,6 +1,7 @@
 import numpy as np
+import pytest
 
-from nlpgen.text import bucket, length_batches, pad
+from nlpgen.text import bucket, length_batches, pad, shuffled_batches
 
 
 def test_every_row_stands_in_one_batch_and_fits():
@@ -25,3 +26,20 @@ def test_buckets_are_few():
 def test_pad():
     assert pad([[1], [2, 3]], value=9).tolist() == [[1, 9], [2, 3]]
     assert pad([], length=3).shape == (0, 3)
+
+
+@pytest.mark.parametrize(("rows", "batch_size"), [(1, 4), (10, 4), (1000, 7)])
+def test_shuffled_batches(rows, batch_size):
+    lengths = np.random.default_rng(0).integers(1, 300, rows)
+    batches = shuffled_batches(lengths, batch_size, np.random.default_rng(1))
+    assert sorted(i for indices, _ in batches for i in indices) == list(range(rows))
+    assert len(batches) == -(-rows // batch_size)
+    assert all(length == bucket(lengths[indices].max()) for indices, length in batches)
+    again = shuffled_batches(lengths, batch_size, np.random.default_rng(1))
+    assert all(np.array_equal(a, b) for (a, _), (b, _) in zip(batches, again, strict=True))
+    other = shuffled_batches(lengths, batch_size, np.random.default_rng(2))
+    assert rows == 1 or any(not np.array_equal(a, b) for (a, _), (b, _) in zip(batches, other, strict=True))
+    if rows == 1000:  # little padding: at random it would be most of 300 less the mean of 150
+        padding = sum(len(indices) * length for indices, length in batches) / lengths.sum()
+        assert padding < 1.2
+        assert [length for _, length in batches] != sorted(length for _, length in batches)
