@@ -77,19 +77,15 @@ def test_cross_attention_block():
     assert block.source_attention.scale == 1.0
     assert block.source_attention.query.bias is None
     generator = np.random.default_rng(0)
-    x, source = (generator.normal(size=(2, length, 8)).astype("float32") for length in (5, 4))
-    mask, source_mask = layers.causal_mask(5), np.array([[1, 1, 1, 0], [1, 1, 1, 1]], dtype=bool)[:, None, None]
-    bias, source_bias = (generator.normal(size=(1, 2, 5, keys)).astype("float32") for keys in (5, 4))
+    sizes = (2, 5, 8), (2, 4, 8), (1, 2, 5, 5), (1, 2, 5, 4)
+    x, source, bias, source_bias = (ops.convert_to_tensor(generator.normal(size=s), "float32") for s in sizes)
+    mask = layers.causal_mask(5)
+    source_mask = ops.convert_to_tensor([[1, 1, 1, 0], [1, 1, 1, 1]], "bool")[:, None, None]
     seen = block.attention_norm(x)
     h = x + block.attention(seen, seen, mask, bias)[0]
     h = h + block.source_attention(block.source_norm(h), source, source_mask, source_bias)[0]
     expected = array(h + block.feed_forward(block.ffn_norm(h)))
-    options = {
-        "attention_mask": mask,
-        "source_mask": source_mask,
-        "bias": ops.convert_to_tensor(bias),
-        "source_bias": ops.convert_to_tensor(source_bias),
-    }
+    options = {"attention_mask": mask, "source_mask": source_mask, "bias": bias, "source_bias": source_bias}
     kept = block.source_keys_values(source)
     assert_close(array(block(x, kept, **options)[0]), expected)
     positions = np.array([[3, 0], [2, 2]])

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from keras import backend, ops
 
-from nlpgen import MT5, T5, MT5Encoder, Seq2SeqLM, T5Encoder
+from nlpgen import MT5, T5, MT5Encoder, Seq2SeqLM, T5Config, T5Encoder
 from nlpgen.checkpoints import dump_weights, open_folder
 from nlpgen.checkpoints.safetensors import WEIGHTS, write_safetensors
 from nlpgen.checkpoints.tensorflow import write_tensorflow
@@ -296,6 +296,37 @@ def test_transformers_reads_what_we_write(cls, options, tmp_path):
         out = peer.eval()(torch.tensor(ids), torch.tensor(ids != 0).long(), torch.tensor(target)).logits
     for ours in (model, Seq2SeqLM.from_pretrained(tmp_path / "out")):
         assert_close(array(ours({"token_ids": ids, "decoder_token_ids": target})), out)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "again"),
+    [
+        ("relu", "relu", "relu"),
+        ("gelu", "gelu", "gelu"),
+        ("gelu_new", "gelu_new", "gelu_new"),
+        ("gated-gelu", ["gelu_tanh", "linear"], "gated-gelu"),
+        ("gated-gelu_new", ["gelu_new", "linear"], "gated-gelu"),
+        ("gated-gelu_python", ["gelu_python", "linear"], "gated-gelu_python"),
+        ("gated-silu", ["silu", "linear"], "gated-silu"),
+    ],
+)
+def test_activations_of_hugging_face(theirs, ours, again):
+    """The name must mean the same function to `transformers`, also after it has gone through our config."""
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    names = {"d_model": 16, "d_ff": 32, "num_layers": 1, "num_heads": 2, "vocab_size": 9, "dropout_rate": 0.2}
+    config = T5Config.from_dict({**names, "feed_forward_proj": theirs})
+    assert config.hidden_act == ours
+    assert config.attention_probs_dropout_prob == config.hidden_dropout_prob == 0.2
+    written = config.to_hugging_face()
+    assert written["feed_forward_proj"] == again
+    assert written.items() >= {**names, "feed_forward_proj": again}.items()
+    peer = transformers.T5Config(**written)
+    assert peer.is_gated_act == config.gated
+    x = np.linspace(-3, 3, 25, dtype="float32")
+    expected = transformers.activations.ACT2FN[peer.dense_act_fn](torch.tensor(x)).numpy()
+    t5_block = T5Encoder(config).blocks[0]
+    np.testing.assert_allclose(array(t5_block.activation(ops.convert_to_tensor(x))), expected, atol=1e-6)
 
 
 def copy_folder(folder, name):

@@ -144,37 +144,6 @@ def test_wrong_configs(changes, message):
         T5Config(**SIZES).replace(**changes)
 
 
-@pytest.mark.parametrize(
-    ("theirs", "ours", "again"),
-    [
-        ("relu", "relu", "relu"),
-        ("gelu", "gelu", "gelu"),
-        ("gelu_new", "gelu_new", "gelu_new"),
-        ("gated-gelu", ["gelu_tanh", "linear"], "gated-gelu"),
-        ("gated-gelu_new", ["gelu_new", "linear"], "gated-gelu"),
-        ("gated-gelu_python", ["gelu_python", "linear"], "gated-gelu_python"),
-        ("gated-silu", ["silu", "linear"], "gated-silu"),
-    ],
-)
-def test_activations_of_hugging_face(theirs, ours, again):
-    """The name must mean the same function to `transformers`, also after it has gone through our config."""
-    torch = pytest.importorskip("torch")
-    transformers = pytest.importorskip("transformers")
-    names = {"d_model": 16, "d_ff": 32, "num_layers": 1, "num_heads": 2, "vocab_size": 9, "dropout_rate": 0.2}
-    config = T5Config.from_dict({**names, "feed_forward_proj": theirs})
-    assert config.hidden_act == ours
-    assert config.attention_probs_dropout_prob == config.hidden_dropout_prob == 0.2
-    written = config.to_hugging_face()
-    assert written["feed_forward_proj"] == again
-    assert written.items() >= {**names, "feed_forward_proj": again}.items()
-    peer = transformers.T5Config(**written)
-    assert peer.is_gated_act == config.gated
-    x = np.linspace(-3, 3, 25, dtype="float32")
-    expected = transformers.activations.ACT2FN[peer.dense_act_fn](torch.tensor(x)).numpy()
-    t5_block = T5Encoder(config).blocks[0]
-    np.testing.assert_allclose(array(t5_block.activation(ops.convert_to_tensor(x))), expected, atol=1e-6)
-
-
 def test_other_heads_are_refused():
     for cls in (MaskedLM, CausalLM):
         with pytest.raises(ConfigError, match=r"T5 has no head '\w+'. It has: seq2seq_lm"):
