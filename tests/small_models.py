@@ -12,6 +12,7 @@ EXTRA = {
     "electra_generator": {"embedding_size": 8},
     "ernie": {"use_task_id": True},
     "llama": {"num_key_value_heads": 2},
+    "openai-gpt": {"intermediate_size": 64},
     "mt5": {"hidden_act": ["gelu", "linear"], "tie_word_embeddings": False},
     "qwen2": {"num_key_value_heads": 2},
     "qwen3": {"num_key_value_heads": 2, "head_dim": 8},

@@ -20,7 +20,7 @@ def held_out_rows(rows, masking, rows_per_genre=400, draws=2, seed=7):
     """
     result = {}
     for i, (name, ids) in enumerate(rows.rows.items()):
-        picked = np.unique(np.linspace(0, len(ids) - 1, min(rows_per_genre, len(ids))).astype(int))
+        picked = _spread(len(ids), rows_per_genre)
         rng = np.random.default_rng((seed, i))
         result[name] = masking(np.tile(ids[picked], (draws, 1)), rng, np.tile(rows.starts[name][picked], (draws, 1)))
     return result
@@ -47,11 +47,28 @@ def masked_accuracy(model, masked_rows, batch_size=BATCH):
             right, loss = right + more[0], loss + more[1]
         n = float(weights.sum())
         result[name] = {"accuracy": right / n, "loss": loss / n, "tokens": int(n)}
-    total = sum(entry["tokens"] for entry in result.values())
-    result["all"] = {
-        key: sum(entry[key] * entry["tokens"] for entry in result.values()) / total for key in ("accuracy", "loss")
-    } | {"tokens": total}
-    return result
+    return result | {"all": _over_all(result)}
+
+
+def next_token_accuracy(model, rows, rows_per_genre=400, batch_size=BATCH):
+    """Accuracy and loss of a causal language model, genre by genre.
+
+    Args:
+        model: a `CausalLM`.
+        rows: `PackedRows` of the held-out split.
+        rows_per_genre: most rows of a genre, evenly spread over it.
+        batch_size: rows at a time.
+
+    Returns:
+        As `masked_accuracy`.
+    """
+    result = {}
+    for name, ids in rows.rows.items():
+        picked = ids[_spread(len(ids), rows_per_genre)]
+        parts = [picked[at : at + batch_size] for at in range(0, len(picked), batch_size)]
+        batches = (({"token_ids": p[:, :-1]}, p[:, 1:], (p[:, 1:] != rows.pad_id).astype("float32")) for p in parts)
+        result[name] = next_token_scores(model, batches)
+    return result | {"all": _over_all(result)}
 
 
 def next_token_scores(model, batches):
@@ -69,6 +86,20 @@ def next_token_scores(model, batches):
         more = _scores(model.predict_on_batch(inputs), targets, weights)
         right, loss, n = right + more[0], loss + more[1], n + float(weights.sum())
     return {"accuracy": right / n, "loss": loss / n, "tokens": int(n)}
+
+
+def _spread(n, most):
+    """Numbers of at most `most` of n rows, evenly spread."""
+    return np.unique(np.linspace(0, n - 1, min(most, n)).astype(int))
+
+
+def _over_all(result):
+    """Accuracy and loss over the tokens of all genres."""
+    total = sum(entry["tokens"] for entry in result.values())
+    means = {
+        key: sum(entry[key] * entry["tokens"] for entry in result.values()) / total for key in ("accuracy", "loss")
+    }
+    return means | {"tokens": total}
 
 
 def _scores(logits, targets, weights):
