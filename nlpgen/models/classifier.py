@@ -47,8 +47,8 @@ class SequenceClassifier(PretrainedModel):
             raise InputError(f"`pooling` must be one of {known}. Received: {pooling!r}")
         if pooling in FIRST and isinstance(backbone, Decoder):
             raise InputError(
-                f"The first token of a {type(backbone).__name__} sees nothing of the text, so pooling={pooling!r} would "
-                "be the same for all texts. Use pooling='last' or 'mean'."
+                f"The first token of a {type(backbone).__name__} sees nothing of the text, so pooling={pooling!r} "
+                "would be the same for all texts. Use pooling='last' or 'mean'."
             )
         self.backbone = backbone
         self.tokenizer = backbone.tokenizer
@@ -69,9 +69,9 @@ class SequenceClassifier(PretrainedModel):
     def check_format(self, format):
         if format == "huggingface" and (self.pooling != "pooler" or self.backbone.model_type not in HUGGING_FACE_HEADS):
             raise InputError(
-                f"Hugging Face's classifiers stand on the pooler of {', '.join(HUGGING_FACE_HEADS)}; transformers would "
-                f"read this one, pooling={self.pooling!r} on {self.backbone.model_type!r}, as another model. Save with "
-                "format='nlpgen'."
+                f"Hugging Face's classifiers stand on the pooler of {', '.join(HUGGING_FACE_HEADS)}; "
+                f"transformers would read this one, pooling={self.pooling!r} on {self.backbone.model_type!r}, as another "
+                "model. Save with format='nlpgen'."
             )
 
     @classmethod

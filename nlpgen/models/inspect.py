@@ -151,9 +151,9 @@ def convert(source, target, format="nlpgen", dtype=None, trust_pickle=False, mod
 
 def _called(folder, model_type):
     """The folder as its config would be if it said a type."""
-    return (
-        folder if model_type is None else dataclasses.replace(folder, config=folder.config | {"model_type": model_type})
-    )
+    if model_type is None:
+        return folder
+    return dataclasses.replace(folder, config=folder.config | {"model_type": model_type})
 
 
 def _models_over(backbone):
