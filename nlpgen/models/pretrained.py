@@ -156,6 +156,20 @@ class PretrainedModel(keras.Model):
         write = export_onnx if format == "onnx" else export_saved_model
         write(self, filepath, signature, verbose=verbose, **options)
 
+    def stateless_call(self, trainable_variables, non_trainable_variables, *args, return_losses=False, **kwargs):
+        """Keras' own, which `fit` uses on JAX, but through `__call__`.
+
+        Keras 3.15 calls `call`, so that the layers below never hear of `training` and dropout stays off.
+        """
+        mapping = [
+            *zip(self.trainable_variables, trainable_variables, strict=True),
+            *zip(self.non_trainable_variables, non_trainable_variables, strict=True),
+        ]
+        with keras.StatelessScope(state_mapping=mapping, collect_losses=return_losses) as scope:
+            outputs, losses = self(*args, **kwargs), self.losses
+        state = [scope.get_current_value(variable) for variable in self.non_trainable_variables]
+        return (outputs, state, losses) if return_losses else (outputs, state)
+
     def get_config(self):
         return {"name": self.name, "tokenizer": _serialize(self.tokenizer), "backbone": _serialize(self.backbone)}
 

@@ -37,7 +37,7 @@ class PromptModel(keras.Model):
             self.masked_lm.build()
 
     def call(self, inputs, training=None):
-        hidden = self.masked_lm.backbone(inputs)  # (batch, masks, hidden_size)
+        hidden = self.masked_lm.backbone(inputs, training=training)  # (batch, masks, hidden_size)
         rows, columns = np.unique(self.word_ids, return_inverse=True)
         columns = columns.reshape(np.shape(self.word_ids))
         logits = ops.cast(self.masked_lm.logits(hidden, rows.astype("int32"), inputs.get("condition")), "float32")
