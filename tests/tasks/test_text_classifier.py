@@ -48,13 +48,14 @@ def test_strings_lists_and_batches(fitted):
 
 def test_a_folder_keeps_everything(fitted, tmp_path):
     texts, labels = examples(20, 4)
-    for format in ("nlpgen", "huggingface"):
-        fitted.save_pretrained(tmp_path / format, format)
-        again = TextClassifier.from_pretrained(tmp_path / format)
-        assert again.classes_ == fitted.classes_
-        assert again.max_length == fitted.max_length
-        np.testing.assert_array_equal(again.predict_proba(texts), fitted.predict_proba(texts))
-        assert again.score(texts, labels) == fitted.score(texts, labels)
+    fitted.save_pretrained(tmp_path / "out")
+    again = TextClassifier.from_pretrained(tmp_path / "out")
+    assert again.classes_ == fitted.classes_
+    assert again.max_length == fitted.max_length
+    np.testing.assert_array_equal(again.predict_proba(texts), fitted.predict_proba(texts))
+    assert again.score(texts, labels) == fitted.score(texts, labels)
+    with pytest.raises(InputError, match="transformers would read this one"):
+        fitted.save_pretrained(tmp_path / "peer", "huggingface")
 
 
 def test_the_same_seed_gives_the_same_model_and_the_given_one_stays():
