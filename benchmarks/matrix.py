@@ -41,29 +41,32 @@ COLUMNS = {
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--write", action="store_true", help="put the table into docs/architectures.md")
+    parser.add_argument("--only", nargs="+", metavar="MODEL_TYPE", help="some architectures; the other rows stay")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.worker:
         outputs_of_folders(Path(args.worker))
         return
     with tempfile.TemporaryDirectory() as work:
-        results = measured(Path(work))
-    lines = table(results)
-    print("\n".join(lines))
+        results = measured(Path(work), args.only)
+    head, rows = table(results)
+    print("\n".join([*head, *rows]))
     if args.write:
         before, rest = DOCUMENT.read_text(encoding="utf-8").split(BEGIN)
-        text = before + "\n".join([BEGIN, "", *lines, "", END]) + rest.split(END)[1]
-        DOCUMENT.write_text(text, encoding="utf-8")
+        old, after = rest.split(END)
+        known = {row.split(" | ")[0]: row for row in [*old.splitlines(), *rows] if row.startswith("| `")}
+        text = "\n".join([BEGIN, "", *head, *sorted(known.values(), key=str.lower), "", END])
+        DOCUMENT.write_text(before + text + after, encoding="utf-8")
 
 
-def measured(work):
+def measured(work, only=None):
     """`{architecture: {column: "yes", "—" or what is wrong}}`."""
     from tests.helpers import array
     from tests.small_models import MAIN, inputs_of, small_model
 
     warnings.filterwarnings("ignore", message=".* has no vocabulary")
-    results = {}
-    for name, head in MAIN:
+    results, chosen = {}, [(name, head) for name, head in MAIN if only is None or name in only]
+    for name, head in chosen:
         model = small_model(name, head)
         x = inputs_of(model)
         out = array(model(x))
@@ -76,7 +79,7 @@ def measured(work):
     for backend in ("jax", "torch"):
         environment = os.environ | {"KERAS_BACKEND": backend}
         done = subprocess.run([sys.executable, __file__, "--worker", str(work)], env=environment, check=False)
-        for name, _ in MAIN:
+        for name, _ in chosen:
             path = work / name / f"{backend}.npy"
             results[name][backend] = (
                 compared(np.load(path), np.load(work / name / "tensorflow.npy"), 1e-5)
@@ -204,14 +207,15 @@ CHECKS = {
 
 
 def table(results):
-    """A Markdown table."""
+    """The head and the rows of a Markdown table."""
     from nlpgen import ARCHITECTURES
 
-    lines = ["| architecture | " + " | ".join(COLUMNS.values()) + " |", "|---|" + "---|" * len(COLUMNS)]
+    head = ["| architecture | " + " | ".join(COLUMNS.values()) + " |", "|---|" + "---|" * len(COLUMNS)]
+    lines = []
     for name, result in results.items():
         cells = ["✓" if result[column] == "yes" else result[column] for column in COLUMNS]
         lines.append(f"| `{ARCHITECTURES[name].__name__}` | " + " | ".join(cells) + " |")
-    return lines
+    return head, lines
 
 
 if __name__ == "__main__":

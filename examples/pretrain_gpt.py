@@ -15,7 +15,7 @@ from pretraining.run import make_model, open_corpus, start, train
 from nlpgen import CausalLM, MaskedLM
 from nlpgen.data import causal_lm_batch, unilm_batch
 from nlpgen.errors import NlpgenError
-from nlpgen.training.held_out import next_token_scores
+from nlpgen.training.held_out import next_token_accuracy, next_token_scores
 
 
 def main(argv=None):
@@ -35,8 +35,11 @@ def main(argv=None):
         return causal_lm_batch(rows, index, size, shard)
 
     def evaluate():
-        judged = [batch(i, held_out, 32, (0, 1)) for i in range(8)]
-        return {"all": round(next_token_scores(model, judged)["accuracy"], 4)}
+        if args.unilm:
+            judged = [batch(i, held_out, 32, (0, 1)) for i in range(8)]
+            return {"all": round(next_token_scores(model, judged)["accuracy"], 4)}
+        scores = next_token_accuracy(model, held_out, rows_per_genre=32)
+        return {name: round(entry["accuracy"], 4) for name, entry in scores.items()}
 
     train(args, model, batch, shard, resumed, evaluate=evaluate)
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from nlpgen.errors import InputError, NlpgenError
-from nlpgen.models import MaskedLM
+from nlpgen.models import ARCHITECTURES, MaskedLM
 from nlpgen.models.inspect import convert, describe
 from nlpgen.prompts import PETClassifier
 from nlpgen.version import __version__
@@ -80,6 +80,9 @@ def _parser():
     verb.add_argument(
         "--probe", action="store_true", help="load the model too, and say whether its head guesses better than chance"
     )
+    verb.add_argument(
+        "--model-type", choices=tuple(ARCHITECTURES), help="the architecture, where the folder does not tell"
+    )
     verb.set_defaults(run=_inspect)
 
     verb = verbs.add_parser("convert", help="write a model in another format")
@@ -94,6 +97,9 @@ def _parser():
         action="store_true",
         help="read a PyTorch pickle; only for files from people you trust",
     )
+    verb.add_argument(
+        "--model-type", choices=tuple(ARCHITECTURES), help="the architecture, where the folder does not tell"
+    )
     verb.set_defaults(run=_convert)
     return parser
 
@@ -103,10 +109,13 @@ def _model_options(verb):
     verb.add_argument(
         "--dtype", choices=("float32", "bfloat16", "mixed_bfloat16"), help="bfloat16 is faster on new processors"
     )
+    verb.add_argument(
+        "--model-type", choices=tuple(ARCHITECTURES), help="the architecture, where the folder does not tell"
+    )
 
 
 def _fill_mask(options):
-    masked_lm = MaskedLM.from_pretrained(options.model, dtype=options.dtype)
+    masked_lm = MaskedLM.from_pretrained(options.model, model_type=options.model_type, dtype=options.dtype)
     for filled in masked_lm.fill_mask(options.text, options.top_k):
         if options.json:
             _print_json({"text": filled.text, "candidates": filled.candidates})
@@ -119,7 +128,7 @@ def _fill_mask(options):
 def _classify(options):
     if bool(options.label) != bool(options.pattern):
         raise InputError("Give --label and --pattern together, or neither to use --task.")
-    masked_lm = MaskedLM.from_pretrained(options.model, dtype=options.dtype)
+    masked_lm = MaskedLM.from_pretrained(options.model, model_type=options.model_type, dtype=options.dtype)
     if options.label:
         pairs = [_label(text) for text in options.label]
         words = dict(pairs)
@@ -177,16 +186,18 @@ def _lists(lines):
 
 
 def _inspect(options):
-    found = describe(options.folder)
+    found = describe(options.folder, options.model_type)
     if options.probe:
-        random = MaskedLM.from_pretrained(options.folder).head_looks_random()
+        random = MaskedLM.from_pretrained(options.folder, model_type=options.model_type).head_looks_random()
         verdict = {True: "no better than chance", False: "better than chance", None: "cannot tell"}[random]
         print(f"masked-language-model head: {verdict}", file=sys.stderr)
     print(json.dumps(found.to_dict(), ensure_ascii=False, indent=1) if options.json else found)
 
 
 def _convert(options):
-    written = convert(options.source, options.target, options.to, options.dtype, options.trust_pickle)
+    written = convert(
+        options.source, options.target, options.to, options.dtype, options.trust_pickle, options.model_type
+    )
     print(f"{options.target}: {written}", file=sys.stderr)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from nlpgen import ARCHITECTURES
 from nlpgen.models.inspect import HEADS
-from tests.helpers import IDS, SEGMENTS, SMALL, random_weights
+from tests.helpers import IDS, SEGMENTS, SMALL, TARGET_IDS, random_weights
 
 EXTRA = {
     "albert": {"embedding_size": 8},
@@ -13,7 +13,7 @@ EXTRA = {
     "ernie": {"use_task_id": True},
     "llama": {"num_key_value_heads": 2},
     "openai-gpt": {"intermediate_size": 64},
-    "mt5": {"hidden_act": ["gelu", "linear"], "tie_word_embeddings": False},
+    "mt5": {"hidden_act": ["gelu_tanh", "linear"], "tie_word_embeddings": False},
     "qwen2": {"num_key_value_heads": 2},
     "qwen3": {"num_key_value_heads": 2, "head_dim": 8},
 }
@@ -33,5 +33,5 @@ def small_model(name, head, dtype=None, seed=0, **changes):
 
 def inputs_of(model, rows=2):
     """Inputs with padding for any of them; other `rows` are repetitions."""
-    x = {"token_ids": IDS, "segment_ids": SEGMENTS, "decoder_token_ids": IDS[:, ::-1][:, :5].copy()}
+    x = {"token_ids": IDS, "segment_ids": SEGMENTS, "decoder_token_ids": TARGET_IDS[:, :5]}
     return {name: np.concatenate([x[name]] * rows)[:rows] for name in model.export_inputs}

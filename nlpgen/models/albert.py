@@ -29,6 +29,7 @@ class AlbertConfig(BertConfig):
     """
 
     only = BertConfig.only | {"inner_group_num": 1}
+    only_ours = tuple(name for name in BertConfig.only_ours if name != "embedding_size")
     embedding_size: int = 128
     num_hidden_groups: int = 1
 

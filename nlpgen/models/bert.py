@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import keras
 
 from nlpgen.checkpoints import Transposed
-from nlpgen.errors import InputError
 from nlpgen.models.encoder import Encoder, EncoderConfig
 
 
@@ -23,16 +22,9 @@ class BertConfig(EncoderConfig):
     """
 
     only = EncoderConfig.only | {"position_embedding_type": "absolute"}
+    only_ours = (*EncoderConfig.only_ours, "attention_key_size")
     hierarchical_position: bool | float | None = None
     attention_key_size: int | None = None
-
-    def to_hugging_face(self):
-        if self.attention_key_size not in (None, self.hidden_size // self.num_attention_heads):
-            raise InputError(
-                f"Hugging Face's classes have no `attention_key_size`. Received: {self.attention_key_size}. "
-                "Save in the format 'nlpgen' or 'tensorflow'."
-            )
-        return super().to_hugging_face()
 
     def problems(self):
         found, alpha = super().problems(), self.hierarchical_position

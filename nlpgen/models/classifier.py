@@ -7,11 +7,14 @@ from nlpgen.checkpoints import under
 from nlpgen.errors import InputError
 from nlpgen.layers import POOLINGS, Pooling
 from nlpgen.models.architectures import architecture_of
+from nlpgen.models.decoder import Decoder
 from nlpgen.models.labels import CLASSIFIER, check_classifier, check_labels, label_fields, labels_in, options_in
 from nlpgen.models.pretrained import PretrainedModel
 
 OPTIONS = ("pooling", "dropout", "max_length")
 SEQUENCE_POOLINGS = ("pooler", "first_last_mean", *POOLINGS)
+FIRST = ("pooler", "cls")  # what looks at the first token
+HUGGING_FACE_HEADS = ("albert", "bert", "ernie", "nezha")  # whose classifiers there are a pooler and a projection
 
 
 @keras.saving.register_keras_serializable("nlpgen")
@@ -42,6 +45,11 @@ class SequenceClassifier(PretrainedModel):
         if pooling not in SEQUENCE_POOLINGS:
             known = ", ".join(map(repr, SEQUENCE_POOLINGS))
             raise InputError(f"`pooling` must be one of {known}. Received: {pooling!r}")
+        if pooling in FIRST and isinstance(backbone, Decoder):
+            raise InputError(
+                f"The first token of a {type(backbone).__name__} sees nothing of the text, so pooling={pooling!r} "
+                "would be the same for all texts. Use pooling='last' or 'mean'."
+            )
         self.backbone = backbone
         self.tokenizer = backbone.tokenizer
         self.labels = check_labels(labels)
@@ -57,6 +65,14 @@ class SequenceClassifier(PretrainedModel):
             self.pool = Pooling(kind, name="pooling", dtype=self.dtype_policy)
         self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
         self.classifier = keras.layers.Dense(len(self.labels), name="classifier", **dense)
+
+    def check_format(self, format):
+        if format == "huggingface" and (self.pooling != "pooler" or self.backbone.model_type not in HUGGING_FACE_HEADS):
+            raise InputError(
+                f"Hugging Face's classifiers stand on the pooler of {', '.join(HUGGING_FACE_HEADS)}; "
+                f"transformers would read this one, pooling={self.pooling!r} on {self.backbone.model_type!r}, as another "
+                "model. Save with format='nlpgen'."
+            )
 
     @classmethod
     def check_checkpoint(cls, folder, backbone_class):

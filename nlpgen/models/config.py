@@ -9,6 +9,8 @@ from nlpgen.errors import ConfigError
 from nlpgen.layers import ACTIVATIONS
 
 LARGEST = 1_000_000  # of any width, count or length
+# Activations that transformers calls otherwise.
+HF_ACTIVATIONS = {"gelu_erf": "gelu", "gelu_tanh": "gelu_new"}
 NUMBER = {float: (int, float), int: int}
 
 
@@ -84,7 +86,10 @@ class Config:
     def to_hugging_face(self):
         """The fields under Hugging Face's names."""
         theirs = {ours: name for name, ours in self.spellings.items()}
-        return {theirs.get(name, name): value for name, value in self.to_dict().items()}
+        values = self.to_dict()
+        if isinstance(values.get("hidden_act"), str):
+            values["hidden_act"] = HF_ACTIVATIONS.get(values["hidden_act"], values["hidden_act"])
+        return {theirs.get(name, name): value for name, value in values.items()}
 
     def replace(self, **changes):
         """A config with other values, checked again.

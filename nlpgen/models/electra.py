@@ -19,6 +19,7 @@ class ElectraConfig(BertConfig):
     """The fields of ELECTRA's config; see `BertConfig`."""
 
     applications = ("encoder",)
+    only_ours = tuple(name for name in BertConfig.only_ours if name != "embedding_size")
 
     def to_hugging_face(self):
         # Where it is missing, Hugging Face takes 128.

@@ -1,10 +1,12 @@
 """What the encoders of BERT's kind share: post-norm blocks, and masks that make language models of them."""
 
+import dataclasses
 from dataclasses import dataclass
 
 import keras
 from keras import ops
 
+from nlpgen.errors import InputError
 from nlpgen.layers import InputEmbeddings, TransformerBlock, causal_mask, padding_mask, prefix_mask
 from nlpgen.models.config import Config
 from nlpgen.models.pretrained import Backbone
@@ -27,6 +29,15 @@ class EncoderConfig(Config):
 
     only = {"is_decoder": False, "add_cross_attention": False}
     applications = ("encoder", "lm", "unilm")
+    # What Hugging Face's classes cannot do.
+    only_ours = (
+        "application",
+        "shared_segment_embeddings",
+        "residual_attention_scores",
+        "condition_size",
+        "hierarchical_position",
+        "embedding_size",
+    )
     vocab_size: int
     hidden_size: int
     num_hidden_layers: int
@@ -47,6 +58,21 @@ class EncoderConfig(Config):
     condition_size: int | None = None
     condition_hidden_size: int | None = None
     condition_hidden_act: str = "linear"
+
+    def to_hugging_face(self):
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        defaults |= {
+            "embedding_size": self.hidden_size,
+            "attention_key_size": self.hidden_size // self.num_attention_heads,
+        }
+        used = [name for name in self.only_ours if getattr(self, name, None) not in (None, False, defaults.get(name))]
+        if used:
+            raise InputError(
+                f"Hugging Face's {type(self).__name__.removesuffix('Config')} has no "
+                + ", ".join(f"`{name}` ({getattr(self, name)!r})" for name in used)
+                + ": transformers would read another model. Save with format='nlpgen' or 'tensorflow'."
+            )
+        return super().to_hugging_face()
 
     def problems(self):
         found = self._must_be_positive(

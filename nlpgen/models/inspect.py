@@ -4,7 +4,7 @@ import dataclasses
 import math
 
 from nlpgen.checkpoints import load_weights, open_folder, rows
-from nlpgen.errors import NlpgenError
+from nlpgen.errors import InputError, NlpgenError
 from nlpgen.models.architectures import architecture_of
 from nlpgen.models.causal_lm import CausalLM
 from nlpgen.models.masked_lm import MaskedLM
@@ -67,13 +67,13 @@ class Description:
         return "\n".join(lines)
 
 
-def describe(name_or_folder):
+def describe(name_or_folder, model_type=None):
     """Say what a folder holds, without reading its weights into a model.
 
     Raises:
         CheckpointNotFound, CheckpointCorrupt, UnsafeFormat, ConfigError: as `from_pretrained` does.
     """
-    folder = open_folder(name_or_folder)
+    folder = _called(open_folder(name_or_folder), model_type)
     weights, heads, missing = {}, [], []
     try:
         backbone_class = architecture_of(folder)
@@ -111,7 +111,7 @@ def describe(name_or_folder):
     )
 
 
-def convert(source, target, format="nlpgen", dtype=None, trust_pickle=False):
+def convert(source, target, format="nlpgen", dtype=None, trust_pickle=False, model_type=None):
     """Write a model with all its heads in another format.
 
     Args:
@@ -120,6 +120,7 @@ def convert(source, target, format="nlpgen", dtype=None, trust_pickle=False):
         format: see `save_pretrained`.
         dtype: type on disk; the source's by default.
         trust_pickle: whether PyTorch's pickles may be read.
+        model_type: see `from_pretrained`.
 
     Returns:
         A sentence on what was written.
@@ -127,7 +128,12 @@ def convert(source, target, format="nlpgen", dtype=None, trust_pickle=False):
     Raises:
         As `from_pretrained` and `save_pretrained` do.
     """
-    folder = open_folder(source, trust_pickle)
+    folder = _called(open_folder(source, trust_pickle), model_type)
+    if "head" in folder.config or "classifier/kernel" in folder.tensors:
+        raise InputError(
+            f"{folder.path} holds a trained classifier or tagger, which would be lost. Load it with TextClassifier or "
+            "TokenClassifier and save it anew."
+        )
     backbone_class = architecture_of(folder)
     backbone, folder = prepare(backbone_class, folder, dtype="auto")
     tensors = folder.tensors
@@ -141,6 +147,13 @@ def convert(source, target, format="nlpgen", dtype=None, trust_pickle=False):
     dtype = dtype or tensors.dtype(backbone_class.vocabulary_names[0])
     save_models(target, models, format, dtype)
     return f"{backbone_class.__name__} with {', '.join(heads) or 'no head'} in {format} format"
+
+
+def _called(folder, model_type):
+    """The folder as its config would be if it said a type."""
+    if model_type is None:
+        return folder
+    return dataclasses.replace(folder, config=folder.config | {"model_type": model_type})
 
 
 def _models_over(backbone):

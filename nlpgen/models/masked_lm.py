@@ -247,6 +247,8 @@ class MaskedLM(LanguageModel):
         """`[CLS] text [SEP]` where only `[MASK]` is read as a special token."""
         tokenizer = self._tokenizer()
         mask = tokenizer.special_tokens["mask"]
+        if mask is None:
+            raise InputError("The tokenizer of this model has no mask token, so no text can name one. Call the model.")
         if mask not in text:
             raise InputError(f"`texts[{index}]` has no {mask}: {text[:40]!r}. Put {mask} where a token is to be found.")
         row = [tokenizer.cls_id]

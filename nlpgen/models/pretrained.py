@@ -110,6 +110,9 @@ class PretrainedModel(keras.Model):
         """Fields of `config.json` that say what stands on the backbone."""
         return {}
 
+    def check_format(self, format):
+        """Raise `InputError` if the model cannot be written in a format."""
+
     def save_pretrained(self, folder, format="nlpgen", dtype=None, others=(), max_shard_size=None):
         """Write config, vocabulary and weights; a reader finds the old folder or the new one, never a part.
 
@@ -377,6 +380,9 @@ def prepare(cls, folder, dtype=None, keep_tokens=None, compound_tokens=None, con
             compound = compound_tokens or {}
             if not isinstance(compound, dict):
                 raise InputError(f"`compound_tokens` must be a dict {{token: ids}}. Received: {compound!r:.60}")
+            known = [token for token in compound if found is not None and token in found.vocab]
+            if known:
+                raise InputError(f"`compound_tokens` has {', '.join(known)}, which the vocabulary has. Give new names.")
             if found is not None:
                 of_tokens = _without_padding(keep_tokens, len(found.vocab), tensors.shape(table)[0])
                 found = found.with_tokens(None if keep_tokens is None else of_tokens, list(compound))
@@ -389,7 +395,7 @@ def prepare(cls, folder, dtype=None, keep_tokens=None, compound_tokens=None, con
             "Give the tokenizer of the kept and compound tokens."
         )
     tokenizer = found if tokenizer is None else tokenizer
-    if tokenizer is not None:
+    if tokenizer is not None and tokenizer.has_padding:
         config = config.replace(pad_token_id=tokenizer.pad_id)
     dtype = _stored_type(tensors) if dtype == "auto" else dtype
     model = cls.over(backbone_class(config.replace(**config_changes), dtype=dtype), folder)
@@ -448,6 +454,7 @@ def save_models(folder, models, format="nlpgen", dtype=None, max_shard_size=None
     if dtype not in (None, "float32", "float16", "bfloat16"):
         raise InputError(f"`dtype` must be 'float32', 'float16' or 'bfloat16'. Received: {dtype!r}")
     for each in models:
+        each.check_format(format)
         if not each.built:
             each.build()
     tensors = {name: tensor for each in models for name, tensor in dump_weights(each).items()}

@@ -13,6 +13,7 @@ class RoFormerConfig(EncoderConfig):
     """The fields of RoFormer's config; see `EncoderConfig` for the options beside them."""
 
     only = EncoderConfig.only | {"rotary_value": False, "norm_type": "layer_norm", "use_bias": True}
+    only_ours = tuple(name for name in EncoderConfig.only_ours if name != "embedding_size")
 
     def problems(self):
         return super().problems() or self._must_have_even_heads()

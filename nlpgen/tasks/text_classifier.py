@@ -76,7 +76,8 @@ class TextClassifier(Estimator):
 
     @classmethod
     def from_pretrained(cls, name_or_folder, **options):
-        """Load a trained classifier: what `save_pretrained` wrote, or a `…ForSequenceClassification` of Hugging Face.
+        """Load a trained classifier: what `save_pretrained` wrote, or a Hugging Face
+        `…ForSequenceClassification` of BERT, ALBERT or ERNIE.
 
         Args:
             name_or_folder: see `PretrainedModel.from_pretrained`.

@@ -44,6 +44,7 @@ class FastTokenizer(Tokenizer):
         roles["sep"] = vocab.token(behind[0]) if behind else None
         roles["cls"] = vocab.token(before[0]) if before else None
         roles["eos"] = roles["eos"] or roles["sep"]
+        self.has_padding = roles["pad"] is not None
         roles["pad"] = roles["pad"] or roles["unk"] or roles["eos"]
         super().__init__(vocab, **roles)
         added = json.loads(self.content).get("added_tokens", [])

@@ -41,7 +41,13 @@ class Tokenizer:
             `None` for one that the model has not. `mask` may also be missing from the vocabulary; `mask_id` then
             raises.
         eos: what ends a generated text; `sep` by default.
+
+    Attributes:
+        has_padding: whether `pad` is for padding alone; otherwise batches are filled with a token that texts have too,
+            and a model must not take it for padding.
     """
+
+    has_padding = True
 
     def __init__(self, vocab, pad="[PAD]", unk="[UNK]", cls="[CLS]", sep="[SEP]", mask="[MASK]", eos=None):
         self.vocab = vocab

@@ -12,7 +12,8 @@ def transformer_flops(config, length, places=None):
         length: tokens of a row.
         places: positions of a row that are guessed; all by default.
     """
-    h, f = config.hidden_size, config.intermediate_size
+    h = config.hidden_size
+    f = config.intermediate_size or 4 * h  # GPT-2's default
     share = 1.0 if places is None else places / length
     projection, feed_forward, attention = 2 * h * h, 4 * h * f, 4 * h * length
     block = 4 * projection + feed_forward + attention

@@ -134,4 +134,6 @@ def pretrain(model, batches, run, steps, window, callbacks=()):
             shuffle=False,
             verbose=0,
         )
+    elif model.optimizer.use_ema:
+        model.optimizer.finalize_variable_values(model.trainable_variables)  # as `fit` does when it ends
     return run.history

@@ -64,6 +64,10 @@ def test_contract(name, tmp_path):
 def test_folders(name, format, bert_folder, tmp_path):
     backbone = Bert.from_pretrained(bert_folder)
     model = make(name, backbone)
+    if format == "huggingface" and name.startswith("classifier") and not name.endswith("pooler"):
+        with pytest.raises(InputError, match="transformers would read this one"):
+            model.save_pretrained(tmp_path / "out", format)
+        return
     model.save_pretrained(tmp_path / "out", format)
     again = type(model).from_pretrained(tmp_path / "out")
     assert again.labels == LABELS
