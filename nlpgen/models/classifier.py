@@ -70,8 +70,8 @@ class SequenceClassifier(PretrainedModel):
         if format == "huggingface" and (self.pooling != "pooler" or self.backbone.model_type not in HUGGING_FACE_HEADS):
             raise InputError(
                 f"Hugging Face's classifiers stand on the pooler of {', '.join(HUGGING_FACE_HEADS)}; "
-                f"transformers would read this one, pooling={self.pooling!r} on {self.backbone.model_type!r}, as another "
-                "model. Save with format='nlpgen'."
+                f"transformers would read this one ({self.pooling!r} on {self.backbone.model_type!r}) as another. "
+                "Save with format='nlpgen'."
             )
 
     @classmethod

@@ -29,7 +29,8 @@ class TextClassifier(Estimator):
         class_weight: how much each text of a label counts: `{label: weight}`; `"balanced"` for weights that give all
             labels the same sum; `None` for 1.
         patience: epochs without a better score on the validation data after which training ends; `None` for all.
-        seed: of the new layer, dropout and the order of the texts.
+        seed: of the new layer, dropout and the order of the texts. On PyTorch Keras draws dropout from torch's own
+            generator: there `keras.utils.set_random_seed` before `fit` is needed too for the same result.
         verbose: whether a line is printed for each epoch.
 
     Attributes:

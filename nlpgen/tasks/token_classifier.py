@@ -47,7 +47,8 @@ class TokenClassifier(Estimator):
         weight_decay: factor of AdamW.
         dropout: rate before the last layer.
         patience: epochs without a better F1 on the validation data after which training ends; `None` for all.
-        seed: of the new layer, dropout and the order of the texts.
+        seed: of the new layer, dropout and the order of the texts. On PyTorch Keras draws dropout from torch's own
+            generator: there `keras.utils.set_random_seed` before `fit` is needed too for the same result.
         verbose: whether a line is printed for each epoch.
 
     Attributes:
