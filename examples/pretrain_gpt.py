@@ -9,8 +9,9 @@ embeddings of a trained model, which saves the first hundred steps.
 
 import sys
 
+from pretraining.model import make_model
 from pretraining.options import options
-from pretraining.run import make_model, open_corpus, start, train
+from pretraining.run import open_corpus, start, train
 
 from nlpgen import CausalLM, MaskedLM
 from nlpgen.data import causal_lm_batch, unilm_batch

@@ -12,8 +12,9 @@ Results of our own runs are in `benchmarks/results_pretraining.md`.
 import sys
 from functools import partial
 
+from pretraining.model import make_model
 from pretraining.options import options
-from pretraining.run import make_model, open_corpus, start, train
+from pretraining.run import open_corpus, start, train
 
 from nlpgen.data import Masking, masked_lm_batch
 from nlpgen.errors import NlpgenError

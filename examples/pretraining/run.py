@@ -1,12 +1,13 @@
-"""What a pretraining script does before and after its batches: corpus, model, training, saving."""
+"""What a pretraining script does before and after its batches: devices, corpus, training, saving."""
 
 import sys
 from functools import partial
 from pathlib import Path
 
 import keras
+from pretraining.model import DROPOUT
 
-from nlpgen import GPT2, Bert, BertConfig, GPT2Config, MaskedLM, WordPieceTokenizer
+from nlpgen import WordPieceTokenizer
 from nlpgen.checkpoints import open_folder
 from nlpgen.data import Corpus, PackedRows, corpus_vocab, endless, find_cache, make_cache
 from nlpgen.errors import InputError
@@ -16,22 +17,18 @@ from nlpgen.training import (
     WarmupStableDecay,
     adamw,
     check_settings,
-    extended_positions,
     has_state,
     pretrain,
     read_record,
     share_batches,
-    sinusoids,
-    warm_embeddings,
 )
 from nlpgen.training.flops import transformer_flops
 from nlpgen.training.plot import plot_history
-from nlpgen.training.warm_start import ROWS
 
 # What a resumed run may change without being asked: these do not touch what was trained so far.
 FREE = {"steps", "window", "evaluate_every", "resume", "change", "save", "plot", "tensorboard", "peak_tflops", "corpus"}
 FREE |= {"devices", "machines"}
-FINE_TUNING = {"hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1}
+FINE_TUNING = dict.fromkeys(DROPOUT, 0.1)
 
 
 def start(args):
@@ -71,37 +68,6 @@ def open_corpus(args, words=False):
     cache = cache or make_cache(work / "cache", corpus, tokenizer, words, progress=print)
     rows = PackedRows(cache, tokenizer, args.length, genre_power=args.genre_power, seed=args.seed)
     return tokenizer, rows, PackedRows(cache, tokenizer, args.length, "held_out")
-
-
-def make_model(args, tokenizer, rows, kind=MaskedLM, **options):
-    """A new model, warm if so wanted, or the one to start from.
-
-    Args:
-        kind: `MaskedLM` of a `Bert`, or `CausalLM` of a `GPT2`.
-        options: further fields of the config.
-    """
-    options |= {name: args.dropout for name in FINE_TUNING}
-    if args.init:
-        model = kind.from_pretrained(args.init, dtype=args.dtype, **options)
-        if args.trained_positions:
-            positions = model.backbone.embeddings.position.embeddings
-            positions.assign(extended_positions(keras.ops.convert_to_numpy(positions), args.trained_positions))
-        return model
-    shape = len(tokenizer.vocab), args.hidden, args.layers, args.heads, args.ffn
-    config_class, backbone_class = (BertConfig, Bert) if kind is MaskedLM else (GPT2Config, GPT2)
-    options |= {"max_position_embeddings": args.positions, "pad_token_id": tokenizer.pad_id}
-    model = kind(backbone_class(config_class(*shape, **options), dtype=args.dtype))
-    model.build()
-    model.tokenizer = model.backbone.tokenizer = tokenizer
-    embeddings = model.backbone.embeddings
-    if args.embeddings:
-        source = MaskedLM.from_pretrained(args.embeddings).backbone.embeddings
-        embeddings.token.embeddings.assign(source.token.embeddings)
-        embeddings.position.embeddings.assign(sinusoids(args.positions, args.hidden))
-    elif args.warm_start:
-        ids, _ = rows.batch(0, min(ROWS, len(rows)))
-        warm_embeddings(model.backbone, ids, tokenizer.special_ids, args.seed)
-    return model
 
 
 def train(args, model, batch, shard, resumed, places=None, evaluate=None):
