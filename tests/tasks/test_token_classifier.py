@@ -1,3 +1,6 @@
+import contextlib
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -100,17 +103,26 @@ def test_nested_entities():
         TokenClassifier(tiny_bert(), "crf").fit(*examples(8, 5, nested=True))
 
 
+@contextlib.contextmanager
+def warned(*parts):
+    """Like `pytest.warns`, which would raise the warnings that Keras gives NumPy cause for on PyTorch."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    assert any(all(part in str(warning.message) for part in parts) for warning in caught)
+
+
 def test_unaligned_entities_are_listed():
     texts = ["goes甲乙", "goes丙", "甲乙"]
     entities = [[(1, 4, "长"), (4, 6, "长")], [(0, 2, "短"), (0, 3, "长")], [(0, 2, "长")]]
-    with pytest.warns(UserWarning, match="2 of 5 entities start or end inside a token.*text 0: 'oes'"):
+    with warned("2 of 5 entities start or end inside a token", "text 0: 'oes' (1–4, 长)"):
         tagger = TokenClassifier(tiny_bert(), "global_pointer", **FAST | {"epochs": 1}).fit(texts, entities)
     assert tagger.unaligned_ == [(0, Entity(1, 4, "长")), (1, Entity(0, 3, "长"))]
 
 
 def test_entities_across_a_cut_are_listed():
     text, options = "天" * 9 + "甲乙" + "天" * 9, FAST | {"epochs": 1, "max_length": 12}
-    with pytest.warns(UserWarning, match="go across the cut"):
+    with warned("1 of 2 entities", "go across the cut"):
         tagger = TokenClassifier(tiny_bert(), **options).fit([text, "甲乙"], [[(9, 11, "长")], [(0, 2, "长")]])
     assert tagger.unaligned_ == [(0, Entity(9, 11, "长"))]
 
