@@ -78,7 +78,7 @@ def test_a_run_reports_evaluates_and_resumes_bit_for_bit(tmp_path):
 def test_it_learns_in_bfloat16(tmp_path):
     model = compiled(steps=120, dtype="mixed_bfloat16")
     history = pretrain(model, batches, run_of(tmp_path, writes=False), steps=120, window=30)
-    assert history[-1]["loss"] < history[0]["loss"] / 1.5
+    assert history[-1]["loss"] < history[0]["loss"] / 1.3  # with dropout
     assert not (tmp_path / "state").exists()
     assert all(weight.dtype == "float32" for weight in model.trainable_variables)
 
