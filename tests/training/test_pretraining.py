@@ -32,9 +32,9 @@ def batches(first):
         first += 1
 
 
-def compiled(peak=0.02, steps=20, dtype="float32"):
+def compiled(peak=0.02, steps=20, dtype="float32", **options):
     keras.utils.set_random_seed(1)
-    model = MaskedLM(Bert(CONFIG, dtype=dtype))
+    model = MaskedLM(Bert(CONFIG.replace(**options), dtype=dtype))
     model.build()
     model.compile(adamw(WarmupStableDecay(peak, steps, 2, 4)))
     return model
@@ -76,9 +76,9 @@ def test_a_run_reports_evaluates_and_resumes_bit_for_bit(tmp_path):
 
 
 def test_it_learns_in_bfloat16(tmp_path):
-    model = compiled(steps=120, dtype="mixed_bfloat16")
-    history = pretrain(model, batches, run_of(tmp_path, writes=False), steps=120, window=30)
-    assert history[-1]["loss"] < history[0]["loss"] / 1.3  # with dropout
+    model = compiled(steps=200, dtype="mixed_bfloat16", hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    history = pretrain(model, batches, run_of(tmp_path, writes=False), steps=200, window=40)
+    assert history[-1]["loss"] < history[0]["loss"] / 1.5
     assert not (tmp_path / "state").exists()
     assert all(weight.dtype == "float32" for weight in model.trainable_variables)
 
