@@ -111,8 +111,8 @@ def replaced_folder(folder, is_ours, needs_bytes=0):
 
     Args:
         folder: where the result shall be.
-        is_ours: function from a file's name to whether a model folder has such a file; a folder with other files in it
-            is not replaced.
+        is_ours: function from the name of a file, or of a folder with `/` behind it, to whether the result has such a
+            one; a folder with others in it is not replaced.
         needs_bytes: size of what will be written; checked against the free space.
 
     Raises:
@@ -123,7 +123,7 @@ def replaced_folder(folder, is_ours, needs_bytes=0):
     if folder.is_file():
         raise OutputError(f"{folder} is a file. Give the name of a folder.")
     if folder.is_dir():
-        foreign = sorted(p.name for p in folder.iterdir() if p.is_dir() or not is_ours(p.name))
+        foreign = sorted(p.name for p in folder.iterdir() if not is_ours(f"{p.name}/" if p.is_dir() else p.name))
         if foreign:
             raise OutputError(
                 f"{folder} holds {', '.join(foreign[:3])}, which belongs to no model of this kind and would be lost. "

@@ -1,5 +1,5 @@
 from nlpgen.layers.activations import ACTIVATIONS
-from nlpgen.layers.attention import NORMALIZATIONS, MultiHeadAttention, attention_weights, written_cache
+from nlpgen.layers.attention import NORMALIZATIONS, MultiHeadAttention, attention_weights, prefix_caches, written_cache
 from nlpgen.layers.block import CrossAttentionBlock, PreNormBlock, TransformerBlock
 from nlpgen.layers.crf import CRF, viterbi
 from nlpgen.layers.embeddings import InputEmbeddings
@@ -18,12 +18,14 @@ from nlpgen.layers.positions import (
     relative_position_buckets,
     rotary_speeds,
 )
+from nlpgen.layers.soft_prompts import PROMPT_ENCODERS, PrefixEncoder, PromptEncoder
 
 __all__ = [
     "ACTIVATIONS",
     "CRF",
     "NORMALIZATIONS",
     "POOLINGS",
+    "PROMPT_ENCODERS",
     "CrossAttentionBlock",
     "EfficientGlobalPointer",
     "GatedAttentionUnit",
@@ -34,6 +36,8 @@ __all__ = [
     "Pooling",
     "PositionEmbedding",
     "PreNormBlock",
+    "PrefixEncoder",
+    "PromptEncoder",
     "RMSNorm",
     "RelativePositionBias",
     "RelativeSinusoids",
@@ -45,6 +49,7 @@ __all__ = [
     "make_norm",
     "multilabel_categorical_crossentropy",
     "padding_mask",
+    "prefix_caches",
     "prefix_mask",
     "relative_position_buckets",
     "rotary_speeds",

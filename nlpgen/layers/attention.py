@@ -200,3 +200,18 @@ def written_cache(cache, keys_values, index):
         ops.slice_update(old, (0, 0, index, 0), ops.cast(new, old.dtype))
         for old, new in zip(cache, keys_values, strict=True)
     )
+
+
+def prefix_caches(prefix, length):
+    """Caches that begin with a prefix and have room for a text: for each block a pair of
+    `(batch, heads, n + length, head_size)`.
+
+    Args:
+        prefix: `(batch, blocks, 2, heads, n, head_size)`, keys and values.
+        length: tokens of the text.
+    """
+    shape = ops.shape(prefix)
+    room = ops.zeros((shape[0], shape[3], length, shape[5]), prefix.dtype)
+    return [
+        tuple(ops.concatenate([prefix[:, i, part], room], axis=2) for part in range(2)) for i in range(prefix.shape[1])
+    ]

@@ -29,6 +29,7 @@ class InputEmbeddings(keras.layers.Layer):
             where the table is shared) and for positions 0, 1, 2, ….
         condition: see `LayerNorm`.
         task_ids: `(batch, length)`; task 0 by default.
+        token_vectors: `(batch, length, size)`, in place of the rows of the token table.
     """
 
     def __init__(
@@ -68,8 +69,8 @@ class InputEmbeddings(keras.layers.Layer):
         if self.norm is not None:
             self.norm.build((*token_ids_shape, self.token.output_dim))
 
-    def call(self, token_ids, segment_ids=None, position_ids=None, condition=None, task_ids=None):
-        x = self.token(token_ids)
+    def call(self, token_ids, segment_ids=None, position_ids=None, condition=None, task_ids=None, token_vectors=None):
+        x = self.token(token_ids) if token_vectors is None else token_vectors
         if self.shared_segments and segment_ids is not None:
             x = x + self.token(segment_ids)
         if self.segment is not None:

@@ -57,9 +57,20 @@ class CausalLM(LanguageModel):
     def call(self, inputs, training=None):
         return self.logits(self.backbone(inputs))
 
-    def logits(self, hidden):
-        """Hidden states `(…, hidden_size)` to logits `(…, vocab_size)`."""
+    def logits(self, hidden, token_ids=None):
+        """Hidden states to logits.
+
+        Args:
+            hidden: `(…, hidden_size)`.
+            token_ids: `(k,)`; only the logits of these tokens.
+
+        Returns:
+            `(…, vocab_size)` or `(…, k)`.
+        """
         if self.projection is not None:
-            return self.projection(hidden)
-        table = ops.cast(self.backbone.embeddings.token.embeddings, hidden.dtype)
-        return ops.matmul(hidden, ops.transpose(table))
+            logits = self.projection(hidden)
+            return logits if token_ids is None else ops.take(logits, token_ids, axis=-1)
+        table = self.backbone.embeddings.token.embeddings
+        if token_ids is not None:
+            table = ops.take(table, token_ids, axis=0)
+        return ops.matmul(hidden, ops.transpose(ops.cast(table, hidden.dtype)))

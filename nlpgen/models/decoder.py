@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from nlpgen.layers import causal_mask, padding_mask
+from nlpgen.layers import causal_mask, padding_mask, prefix_caches
 from nlpgen.models.pretrained import Backbone
 
 
@@ -15,7 +15,9 @@ class Decoder(Backbone):
     Call arguments:
         inputs: a dict of `token_ids` `(batch, length)` and, each optional, `position_ids` of the same shape,
             `padding_mask` `(batch, length)`, true where a token may be seen (by default where it is not
-            `pad_token_id`), and `positions` `(batch, n)` to compute only these positions of the last block.
+            `pad_token_id`), `positions` `(batch, n)` to compute only these positions of the last block,
+            `token_vectors` `(batch, length, size)` in place of the token embeddings, and `prefix`
+            `(batch, layers, 2, heads, n, head_size)`, keys and values that every token sees.
 
     Returns:
         Hidden states `(batch, length, hidden_size)`, or `(batch, n, hidden_size)`.
@@ -46,10 +48,18 @@ class Decoder(Backbone):
             self.final_norm.build(shape)
 
     def embed(self, inputs):
-        return self.embeddings(inputs["token_ids"], inputs.get("segment_ids"), inputs.get("position_ids"))
+        given = (inputs.get(name) for name in ("segment_ids", "position_ids"))
+        return self.embeddings(inputs["token_ids"], *given, token_vectors=inputs.get("token_vectors"))
 
     def encode(self, x, inputs):
-        return self.encode_cached(x, inputs)[0]
+        prefix = inputs.get("prefix")
+        if prefix is None:
+            return self.encode_cached(x, inputs)[0]
+        caches, start = prefix_caches(prefix, ops.shape(x)[1]), prefix.shape[4]
+        seen = inputs.get("padding_mask")
+        if seen is not None:
+            seen = ops.concatenate([ops.ones((ops.shape(x)[0], start), "bool"), ops.cast(seen, "bool")], axis=1)
+        return self.encode_cached(x, {**inputs, "padding_mask": seen}, caches, start)[0]
 
     def empty_cache(self, batch, length):
         """Keys and values of no token yet: for each block a pair of `(batch, heads, length, head_size)`."""

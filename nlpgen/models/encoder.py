@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from nlpgen.errors import InputError
-from nlpgen.layers import InputEmbeddings, TransformerBlock, causal_mask, padding_mask, prefix_mask
+from nlpgen.layers import InputEmbeddings, TransformerBlock, causal_mask, padding_mask, prefix_caches, prefix_mask
 from nlpgen.models.config import Config
 from nlpgen.models.pretrained import Backbone
 
@@ -118,7 +118,8 @@ class Encoder(Backbone):
     Call arguments:
         inputs: a dict of `token_ids` `(batch, length)` and, each optional, `segment_ids` and `position_ids` of the same
             shape, `positions` `(batch, n)` to compute only these positions of the last block, and `condition`
-            `(batch, condition_size)`. `pad_token_id` is padding; "unilm" needs `segment_ids`.
+            `(batch, condition_size)`, `token_vectors` `(batch, length, size)` in place of the token embeddings, and
+            `prefix` `(batch, layers, 2, heads, n, head_size)`, keys and values that every token sees. `pad_token_id` is padding; "unilm" needs `segment_ids`.
 
     Returns:
         Hidden states `(batch, length, hidden_size)`, or `(batch, n, hidden_size)`.
@@ -210,7 +211,7 @@ class Encoder(Backbone):
             block.build((None, None, self.config.hidden_size))
 
     def embed(self, inputs):
-        x = self.embeddings(*self.embedding_inputs(inputs))
+        x = self.embeddings(*self.embedding_inputs(inputs), token_vectors=inputs.get("token_vectors"))
         return x if self.embedding_projection is None else self.embedding_projection(x)
 
     def embedding_inputs(self, inputs):
@@ -219,7 +220,12 @@ class Encoder(Backbone):
 
     def encode(self, x, inputs):
         mask, relative, scores = self.attention_mask(inputs), self.relative_positions(inputs), None
-        blocks = self.layer_blocks
+        blocks, prefix, caches, start = self.layer_blocks, inputs.get("prefix"), None, 0
+        if prefix is not None:
+            if relative is not None:
+                raise InputError(f"{type(self).__name__} has relative positions, so that no prefix can stand before.")
+            start, caches = prefix.shape[4], prefix_caches(prefix, ops.shape(x)[1])
+            mask = ops.concatenate([ops.ones((*ops.shape(mask)[:3], start), "bool"), mask], axis=3)
         for i, block in enumerate(blocks):
             x, scores, _ = block(
                 x,
@@ -229,6 +235,8 @@ class Encoder(Backbone):
                 positions=inputs.get("positions") if i == len(blocks) - 1 else None,
                 condition=inputs.get("condition"),
                 position_ids=inputs.get("position_ids"),
+                cache=None if caches is None else caches[i],
+                cache_index=start,
             )
         return x
 

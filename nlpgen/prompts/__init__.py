@@ -1,6 +1,24 @@
-from nlpgen.prompts.pattern import Pattern
+from nlpgen.prompts.label_words import find_label_words
+from nlpgen.prompts.p_tuning import PTuningClassifier, predict_together
+from nlpgen.prompts.pattern import Cloze, Pattern
 from nlpgen.prompts.pet import PETClassifier
+from nlpgen.prompts.presets import Preset, preset, presets
 from nlpgen.prompts.prompt_model import PromptModel
-from nlpgen.prompts.verbalizer import Verbalizer
+from nlpgen.prompts.scorer import Scorer
+from nlpgen.prompts.verbalizer import Candidates, Verbalizer
 
-__all__ = ["PETClassifier", "Pattern", "PromptModel", "Verbalizer"]
+__all__ = [
+    "Candidates",
+    "Cloze",
+    "PETClassifier",
+    "PTuningClassifier",
+    "Pattern",
+    "Preset",
+    "PromptModel",
+    "Scorer",
+    "Verbalizer",
+    "find_label_words",
+    "predict_together",
+    "preset",
+    "presets",
+]

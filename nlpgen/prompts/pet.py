@@ -1,147 +1,456 @@
 """PET: classification as a cloze question (Schick & Schütze, 2021, https://arxiv.org/abs/2001.07676)."""
 
-import difflib
-import importlib.resources
-import json
+from pathlib import Path
 
 import numpy as np
 
-from nlpgen.errors import InputError, NonFiniteOutput
-from nlpgen.estimator import Estimator
+from nlpgen.checkpoints.files import read_json, replaced_folder, write_json
+from nlpgen.errors import ConfigError, InputError
+from nlpgen.models import MaskedLM
+from nlpgen.prompts.calibration import CALIBRATIONS, calibrated, mean_prior
+from nlpgen.prompts.columns import as_columns, count, joined, take
 from nlpgen.prompts.pattern import Pattern
-from nlpgen.prompts.prompt_model import PromptModel
-from nlpgen.prompts.verbalizer import Verbalizer
-from nlpgen.text import check_texts, check_truncation, length_batches, pad
+from nlpgen.prompts.presets import preset
+from nlpgen.prompts.prompt_classifier import PromptClassifier, softmax
+from nlpgen.prompts.saving import PATTERNS, is_ours, verbalizer_from, verbalizer_to
+from nlpgen.prompts.scorer import Scorer
+from nlpgen.prompts.training import Losses, check_labels, train
+from nlpgen.prompts.verbalizer import Candidates
+from nlpgen.tasks import TextClassifier
+from nlpgen.tasks.fine_tuning import check_seed, check_validation, copy_of
 
-PRESETS = importlib.resources.files("nlpgen.prompts") / "presets"
+ENSEMBLES = ("accuracy", "mean")
+# iPET: how many times larger each generation's training set is, which share of the other models labels it, and how
+# many texts a label has in the first one without labels.
+GROWTH, SHARE, FIRST_TEXTS = 5, 0.25, 100
+STUDENT = "student"
 
 
-class PETClassifier(Estimator):
+class PETClassifier(PromptClassifier):
     """A classifier that asks a masked language model, and needs no labelled example for it.
 
-    Each pattern makes a text a cloze question, the verbalizer says which words in the `[MASK]` stand for which label.
-    Of several patterns the mean of the probabilities counts.
+    Each pattern makes an input a cloze question, the verbalizer says which words in the `[MASK]` stand for which label.
+    It predicts before it is fitted; `fit` trains a copy of the model for each pattern, on labelled texts, on unlabelled
+    ones, or on both. See `PromptClassifier` for the forms of inputs.
 
     Args:
-        masked_lm: a `MaskedLM` with its tokenizer.
+        mlm: a `MaskedLM` with its tokenizer; it stays as it is.
         patterns: a pattern, or a list of them, e.g. `"[MASK]满意。{text}"` or `Pattern("[MASK]满意。{text}")`.
-        verbalizer: `{label: word or words}`, or a `Verbalizer`; a label's probability is the sum over its words.
+        verbalizer: `{label: word or words}`, a `Verbalizer`, or `Candidates`. A label's probability is the sum over its
+            words, which may have any length.
         max_length: most tokens, special ones included; longer texts are cut, patterns never.
         truncate_side: which end of a long text is cut, `"right"` or `"left"`.
+        order, normalization: how words of several tokens are scored, see `Scorer`.
+        calibration: `None`; `"context"`, by what the patterns say without a text; or `"unlabeled"`, by what they say
+            on average of the texts given to `calibrate`, or as `unlabeled` to `fit`.
+        domain: name of a column of the inputs; `"unlabeled"` then takes the average over the same domain.
+        epochs, batch_size: of the training. An epoch is once through the labelled texts, or through the unlabelled
+            ones where there are no others; at each step as many texts of both kinds are drawn for the auxiliary loss.
+        learning_rate: the highest; it rises to it over the first tenth of the steps and falls to zero.
+        weight_decay: factor of AdamW.
+        label_weight, mlm_weight, mlm_rate, mask_template, label_conditioning: see `Losses`.
+        repetitions: models a pattern, each with a seed of its own.
+        ensemble: how much a model counts: `"accuracy"`, as the untrained model is right with its pattern on the
+            labelled texts; `"mean"`, all alike.
+        generations: of iPET: how often the models label texts for each other and are trained anew, on a set that is
+            five times as large each time; needs `unlabeled`.
+        distill: whether a `TextClassifier` is trained on what the ensemble says of the unlabelled texts, and predicts
+            in its place; needs `unlabeled`.
+        patience: epochs without a better score on the validation data after which training ends; `None` for all.
+        seed: of dropout, masks and the order of the texts.
+        verbose: whether a line is printed for each epoch.
+
+    Attributes:
+        models_: the trained `MaskedLM` of each pattern and repetition, patterns one after the other.
+        weights_: how much each counts; they sum to 1.
+        history_: for each model of the last generation a list, see `TextClassifier`.
+        student_: the distilled `TextClassifier`, or `None`.
 
     Example:
         >>> from nlpgen import MaskedLM, PETClassifier
-        >>> masked_lm = MaskedLM.from_pretrained("bert-tiny-zh")
-        >>> pet = PETClassifier(masked_lm, "[MASK]满意。{text}", {"正面": "很", "负面": "不"})
+        >>> mlm = MaskedLM.from_pretrained("bert-tiny-zh")
+        >>> pet = PETClassifier(mlm, "[MASK]满意。{text}", {"正面": "很", "负面": "不"})
         >>> pet.predict("房间很干净，服务也好，下次还来。")
         '正面'
     """
 
-    def __init__(self, masked_lm, patterns, verbalizer, max_length=128, truncate_side="right"):
-        self.masked_lm = masked_lm
+    zero_shot = True
+
+    def __init__(
+        self,
+        mlm,
+        patterns,
+        verbalizer,
+        max_length=128,
+        truncate_side="right",
+        order="independent",
+        normalization=None,
+        calibration=None,
+        domain=None,
+        epochs=10,
+        batch_size=16,
+        learning_rate=3e-5,
+        weight_decay=0.01,
+        label_weight=1.0,
+        mlm_weight=0.1,
+        mlm_rate=0.15,
+        mask_template=False,
+        label_conditioning=0.0,
+        repetitions=1,
+        ensemble="accuracy",
+        generations=0,
+        distill=False,
+        patience=None,
+        seed=0,
+        verbose=False,
+    ):
+        self.mlm = mlm
         self.patterns = patterns
         self.verbalizer = verbalizer
         self.max_length = max_length
         self.truncate_side = truncate_side
-        self._prompt_models = {}  # compiled on first use, then kept
+        self.order = order
+        self.normalization = normalization
+        self.calibration = calibration
+        self.domain = domain
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.label_weight = label_weight
+        self.mlm_weight = mlm_weight
+        self.mlm_rate = mlm_rate
+        self.mask_template = mask_template
+        self.label_conditioning = label_conditioning
+        self.repetitions = repetitions
+        self.ensemble = ensemble
+        self.generations = generations
+        self.distill = distill
+        self.patience = patience
+        self.seed = seed
+        self.verbose = verbose
+        self._untrained = {}  # scorers of the model as it was given, compiled on first use
 
     @classmethod
-    def from_preset(cls, name, masked_lm, **options):
+    def from_preset(cls, name, mlm, **options):
         """The patterns and label words of a task that come with nlpgen.
 
         Args:
-            name: `"sentiment"`: the five patterns of Su's PET post, labels 正面 and 负面.
-            masked_lm: a `MaskedLM`.
+            name: a task, see `nlpgen.prompts.PRESETS`; `"sentiment"` has the five patterns of Su's PET post.
+            mlm: a `MaskedLM`.
             options: further arguments of the constructor.
 
         Raises:
             InputError: if there is no such preset.
         """
-        names = sorted(path.name.removesuffix(".json") for path in PRESETS.iterdir())
-        if name not in names:
-            near = difflib.get_close_matches(name, names, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise InputError(f"There is no preset {name!r}.{hint} There are: {', '.join(names)}.")
-        preset = json.loads((PRESETS / f"{name}.json").read_text(encoding="utf-8"))
-        return cls(masked_lm, preset["patterns"], preset["verbalizer"], **options)
+        found = preset(name)
+        return cls(mlm, found.patterns, found.verbalizer, **{"max_length": found.max_length} | options)
 
-    def predict_proba(self, texts):
-        """Probabilities of the labels.
+    def fit(self, texts, labels, unlabeled=None, validation_data=None):
+        """Train from the given model, whatever was learned before.
 
         Args:
-            texts: a string, or a list of them.
+            texts: inputs, see the class; an empty list to learn from `unlabeled` alone, or to stay zero-shot without.
+            labels: a list of strings, as many.
+            unlabeled: further inputs for the auxiliary loss, iPET, distillation and calibration.
+            validation_data: `(texts, labels)`; the weights of the epoch with the best accuracy there are kept. Without
+                it all epochs are trained and the last weights kept: never give the texts you test on.
 
         Returns:
-            `(labels,)` for a string, `(texts, labels)` for a list, in the order of the verbalizer; rows sum to 1.
+            The classifier.
 
         Raises:
-            InputError: if a text is no string or empty, or patterns and label words do not fit.
-            NonFiniteOutput: if the model gives NaN or infinity.
+            InputError: if texts, labels or options are wrong.
+            TrainingDiverged: if the loss is no longer a number.
         """
-        if isinstance(texts, str):
-            return self.predict_proba([texts])[0]
-        texts = check_texts(texts)
-        empty = [i for i, text in enumerate(texts) if not text.strip()]
-        if empty:
-            raise InputError(f"`texts[{empty[0]}]` is empty ({len(empty)} such texts). Leave them out.")
-        patterns = [self.patterns] if isinstance(self.patterns, str | Pattern) else self.patterns
+        columns, targets = self._training_data(texts, labels)
+        pool = None if unlabeled is None else self._columns(unlabeled)
+        pool = pool if pool is not None and count(pool) else None
+        held_out = self._held_out(validation_data)
+        losses = self._check(len(targets), pool)
+        if not len(targets) and pool is None:
+            self._forget()
+            return self
+        scorers = [self._scorer(pattern) for pattern in self._patterns() for _ in range(self.repetitions)]
+        weights = self._votes(columns, targets)
+        trained = self._trained([(columns, targets)] * len(scorers), pool, held_out, losses)
+        for generation in range(self.generations):
+            generator = np.random.default_rng([self.seed, 2, generation])
+            said = [softmax(scorer.label_scores(pool)) for scorer, _ in (trained or scorers)]
+            sets = [
+                self._labelled_by_others(said, weights, i, generation, columns, targets, pool, generator)
+                for i in range(len(scorers))
+            ]
+            trained = self._trained(sets, pool, held_out, losses)
+        self._fitted = [scorer for scorer, _ in trained]
+        self.history_ = [history for _, history in trained]
+        self.models_, self.weights_ = [scorer.lm for scorer in self._fitted], weights
+        self.student_, self.priors_ = None, None
+        if self.calibration == "unlabeled" and pool is not None:
+            self.calibrate(unlabeled)
+        if self.distill:
+            self.student_ = self._distilled(joined(columns, pool) if len(targets) else pool, held_out)
+        return self
+
+    def calibrate(self, texts):
+        """Set the priors of `calibration="unlabeled"`.
+
+        Args:
+            texts: inputs, labels not needed; a dict with the column `domain`, where that is set.
+
+        Returns:
+            The classifier.
+        """
+        columns = self._columns(texts)
+        domains = columns.get(self.domain)
+        self.priors_ = [mean_prior(softmax(scorer.label_scores(columns)), domains) for scorer in self._scorers()]
+        return self
+
+    def save(self, folder):
+        """Write the classifier: arguments, and what was trained; a reader finds the old folder or the new one.
+
+        A classifier that was not fitted needs its model when it is loaded; one that was brings its own along.
+        """
+        folder = Path(folder)
+        params = self.get_params()
+        del params["mlm"]
+        params["patterns"] = [pattern.template for pattern in self._patterns()]
+        params["verbalizer"] = verbalizer_to(self._verbalizer())
+        fitted = getattr(self, "models_", [])
+        about = {"class": type(self).__name__, "params": params, "models": len(fitted)}
+        if fitted:
+            about |= {"weights": list(map(float, self.weights_)), "student": self.student_ is not None}
+        if getattr(self, "priors_", None):
+            about["priors"] = [
+                [[domain, prior.tolist()] for domain, prior in priors.items()] for priors in self.priors_
+            ]
+        with replaced_folder(folder, is_ours) as work:
+            write_json(work / PATTERNS, about)
+            for i, model in enumerate(fitted):
+                model.save_pretrained(work / f"model_{i}")
+            if fitted and self.student_ is not None:
+                self.student_.save_pretrained(work / STUDENT)
+
+    @classmethod
+    def load(cls, folder, backbone=None):
+        """Read what `save` wrote.
+
+        Args:
+            folder: where.
+            backbone: the `MaskedLM`, for a classifier that was not fitted.
+
+        Raises:
+            ConfigError: if there is no classifier of this class, or it needs `backbone`.
+        """
+        folder = Path(folder).expanduser()
+        about = read_json(folder / PATTERNS)
+        if about.get("class") != cls.__name__:
+            raise ConfigError(f"{folder / PATTERNS} is of a {about.get('class')!r}, not of a {cls.__name__}.")
+        models = [MaskedLM.from_pretrained(folder / f"model_{i}") for i in range(about["models"])]
+        mlm = backbone if backbone is not None else next(iter(models), None)
+        if mlm is None:
+            raise ConfigError(f"{folder} is of a classifier that was not fitted. Give its model as `backbone`.")
+        params = about["params"]
+        params["verbalizer"] = verbalizer_from(params["verbalizer"])
+        classifier = cls(mlm, **params)
+        classifier.priors_ = None
+        if "priors" in about:
+            classifier.priors_ = [{domain: np.array(prior) for domain, prior in each} for each in about["priors"]]
+        if models:
+            patterns = [p for p in classifier._patterns() for _ in range(classifier.repetitions)]
+            classifier._fitted = [classifier._new_scorer(lm, p) for lm, p in zip(models, patterns, strict=True)]
+            classifier.models_, classifier.weights_ = models, np.array(about["weights"])
+            classifier.history_ = []
+            student = TextClassifier.from_pretrained(folder / STUDENT) if about["student"] else None
+            classifier.student_ = student
+        return classifier
+
+    def _patterns(self):
+        patterns = [self.patterns] if isinstance(self.patterns, str | Pattern) else list(self.patterns)
         if not patterns:
             raise InputError("`patterns` is empty. Give a pattern or more.")
         patterns = [pattern if isinstance(pattern, Pattern) else Pattern(pattern) for pattern in patterns]
-        probabilities = np.mean([self._pattern_proba(pattern, texts) for pattern in patterns], axis=0)
-        if not np.isfinite(probabilities).all():
-            first = int(np.flatnonzero(~np.isfinite(probabilities).all(axis=1))[0])
-            raise NonFiniteOutput(f"The model gave NaN or infinity for `texts[{first}]`: its weights are damaged.")
-        return probabilities
+        virtual = [pattern.template for pattern in patterns if pattern.num_virtual]
+        if virtual:
+            raise InputError(f"{virtual[0]!r} has virtual tokens, which only PTuningClassifier learns.")
+        fields = {tuple(sorted(pattern.fields)) for pattern in patterns}
+        if len(fields) > 1:
+            raise InputError(f"The patterns ask for different fields: {', '.join(map(str, sorted(fields)))}.")
+        return patterns
 
-    def predict(self, texts):
-        """The likeliest label of a string, or a list of the labels of a list."""
-        if isinstance(texts, str):
-            return self.predict([texts])[0]
-        labels = self._verbalizer().labels
-        return [labels[i] for i in self.predict_proba(texts).argmax(axis=-1)]
+    def _columns(self, texts):
+        columns = super()._columns(texts)
+        if self.domain is not None:
+            if not isinstance(texts, dict) or self.domain not in texts or len(texts[self.domain]) != count(columns):
+                raise InputError(f"`domain` is {self.domain!r}: give a dict of columns with one of this name.")
+            columns[self.domain] = list(texts[self.domain])
+        return columns
 
-    def score(self, texts, labels):
-        """Accuracy on labelled texts.
+    def _new_scorer(self, lm, pattern):
+        return Scorer(
+            lm, pattern, self._verbalizer(), self.max_length, self.truncate_side, self.order, self.normalization
+        )
 
-        Raises:
-            InputError: if there are no texts, not as many labels, or a label is not in the verbalizer.
-        """
-        texts, labels, known = check_texts(texts), list(labels), self._verbalizer().labels
-        unknown = sorted({str(label) for label in labels} - set(known))
-        if len(labels) != len(texts) or not labels:
-            raise InputError(f"Got {len(texts)} texts and {len(labels)} labels. Give as many of both, one at least.")
-        if unknown:
-            raise InputError(f"Unknown labels: {', '.join(unknown[:5])}. The verbalizer has: {', '.join(known)}.")
-        predicted = self.predict(texts)
-        return sum(p == label for p, label in zip(predicted, labels, strict=True)) / len(labels)
+    def _scorer(self, pattern):
+        """The scorer of the model as it was given."""
+        options = self.max_length, self.truncate_side, self.order, self.normalization
+        key = (id(self.mlm), pattern.template, repr(self._verbalizer()), *options)
+        if key not in self._untrained:
+            self._untrained[key] = self._new_scorer(self.mlm, pattern)
+        return self._untrained[key]
 
-    def _pattern_proba(self, pattern, texts):
-        tokenizer, verbalizer = self.masked_lm.tokenizer, self._verbalizer()
-        if tokenizer is None:
-            raise InputError("`masked_lm` has no tokenizer. Load it from a folder with a vocab.txt.")
-        check_truncation(self.max_length, self.truncate_side)
-        model = self._prompt_model(*verbalizer.encode(tokenizer, pattern.num_masks))
-        longest = min(n for n in (self.max_length, self.masked_lm.backbone.longest) if n is not None)
-        rows = pattern.encode(tokenizer, texts, longest, self.truncate_side)
-        result = np.empty((len(texts), len(verbalizer.labels)))
-        for indices, length in length_batches([len(ids) for ids, _ in rows]):
-            scores = model.predict_on_batch(
-                {
-                    "token_ids": pad([rows[i][0] for i in indices], tokenizer.pad_id, length),
-                    "positions": pad([rows[i][1] for i in indices]),
-                }
+    def _scorers(self):
+        if hasattr(self, "_fitted"):
+            return self._fitted
+        return [self._scorer(pattern) for pattern in self._patterns()]
+
+    def _proba(self, columns):
+        if self.calibration not in CALIBRATIONS:
+            known = ", ".join(map(repr, CALIBRATIONS))
+            raise InputError(f"`calibration` must be one of {known}. Received: {self.calibration!r}")
+        if getattr(self, "student_", None) is not None:
+            return self._said_by_student(columns)
+        scorers = self._scorers()
+        weights = getattr(self, "weights_", np.full(len(scorers), 1 / len(scorers)))
+        return np.tensordot(weights, [self._said_by(i, scorer, columns) for i, scorer in enumerate(scorers)], 1)
+
+    def _said_by(self, index, scorer, columns):
+        probabilities = softmax(scorer.label_scores(columns))
+        if self.calibration is None or not len(probabilities):
+            return probabilities
+        if self.calibration == "unlabeled":
+            if getattr(self, "priors_", None) is None:
+                raise InputError("calibration='unlabeled' needs texts: call `calibrate`, or `fit` with `unlabeled`.")
+            priors = self.priors_[index]
+            domains = columns.get(self.domain, [None] * len(probabilities))
+            return calibrated(probabilities, np.stack([priors.get(each, priors[None]) for each in domains]))
+        n = len(probabilities) if scorer.by_input else 1
+        blank = {name: [""] * n for name in self._fields()}
+        blank |= {name: columns[name] for name in scorer.further_columns}
+        return calibrated(probabilities, softmax(scorer.label_scores(blank)))
+
+    def _said_by_student(self, columns):
+        found, labels = self.student_.predict_proba(self._as_texts(columns)), self._verbalizer().labels
+        out = np.zeros((count(columns), len(labels)))
+        out[:, [labels.index(label) for label in self.student_.classes_]] = found
+        return out
+
+    def _as_texts(self, columns):
+        """Columns as the texts or pairs that a `TextClassifier` takes."""
+        fields = [columns[name] for name in self._fields()]
+        return fields[0] if len(fields) == 1 else list(zip(*fields, strict=True))
+
+    def _held_out(self, validation_data):
+        held_out = check_validation(validation_data)
+        if held_out is None:
+            return None
+        columns = self._columns(held_out[0])
+        return columns, check_labels(held_out[1], columns, self._labels_of(columns), "validation ")
+
+    def _check(self, n, pool):
+        """The losses; raises `InputError` with all that is wrong with the options."""
+        check_seed(self.seed)
+        problems = []
+        if not n and pool is not None and not self.mlm_weight:
+            problems.append("without labels only the auxiliary loss is learned from: `mlm_weight` must be above 0")
+        if self.ensemble not in ENSEMBLES:
+            problems.append(f"`ensemble` must be one of {', '.join(ENSEMBLES)}. Received: {self.ensemble!r}")
+        if not isinstance(self.repetitions, int) or self.repetitions < 1:
+            problems.append(f"`repetitions` must be a whole number, 1 or more. Received: {self.repetitions!r}")
+        if not isinstance(self.generations, int) or self.generations < 0:
+            problems.append(f"`generations` must be a whole number, 0 or more. Received: {self.generations!r}")
+        elif (self.generations or self.distill) and pool is None:
+            problems.append("`generations` and `distill` need `unlabeled`")
+        if self.distill and (len(self._fields()) > 2 or isinstance(self._verbalizer(), Candidates)):
+            problems.append("`distill` needs fixed labels and inputs of at most two fields")
+        if problems:
+            raise InputError("PETClassifier cannot be fitted like this:\n  " + "\n  ".join(problems))
+        names = ("label_weight", "mlm_weight", "mlm_rate", "mask_template", "label_conditioning")
+        return Losses(**{name: getattr(self, name) for name in names})
+
+    def _forget(self):
+        for name in ("_fitted", "models_", "weights_", "history_", "student_", "priors_"):
+            self.__dict__.pop(name, None)
+
+    def _votes(self, columns, targets):
+        """How much each model counts."""
+        patterns = self._patterns()
+        votes = np.ones(len(patterns))
+        if self.ensemble == "accuracy" and len(targets):
+            votes = np.array(
+                [(self._scorer(p).label_scores(columns).argmax(axis=1) == targets).mean() for p in patterns]
             )
-            exp = np.exp(scores - scores.max(axis=-1, keepdims=True))
-            result[indices] = exp / exp.sum(axis=-1, keepdims=True)
-        return result
+        votes = np.repeat(votes if votes.any() else np.ones(len(patterns)), self.repetitions)
+        return votes / votes.sum()
 
-    def _verbalizer(self):
-        return self.verbalizer if isinstance(self.verbalizer, Verbalizer) else Verbalizer(self.verbalizer)
+    def _trained(self, sets, pool, held_out, losses):
+        """`(scorer, history)` for each pattern and repetition, trained on its own set `(columns, targets)`."""
+        found = []
+        for i, (columns, targets) in enumerate(sets):
+            scorer = self._new_scorer(copy_of_model(self.mlm), self._patterns()[i // self.repetitions])
 
-    def _prompt_model(self, word_ids, word_labels):
-        key = (id(self.masked_lm), word_ids.tobytes(), word_ids.shape, word_labels.tobytes())
-        if key not in self._prompt_models:
-            self._prompt_models[key] = PromptModel(self.masked_lm, word_ids, word_labels)
-            self._prompt_models[key].build()
-        return self._prompt_models[key]
+            def score(scorer=scorer):
+                return float((scorer.label_scores(held_out[0]).argmax(axis=1) == held_out[1]).mean())
+
+            history = train(
+                scorer,
+                columns,
+                targets,
+                pool,
+                losses,
+                seed=self.seed + i,
+                epochs=self.epochs,
+                batch_size=self.batch_size,
+                learning_rate=self.learning_rate,
+                weight_decay=self.weight_decay,
+                score=None if held_out is None else score,
+                patience=self.patience,
+                verbose=self.verbose,
+            )
+            found.append((scorer, history))
+        return found
+
+    def _labelled_by_others(self, said, weights, index, generation, columns, targets, pool, generator):
+        """iPET's next training set of a model: the labelled texts, and those that others are surest about."""
+        others = [i for i in range(len(said)) if i != index] or [index]
+        chosen = generator.permutation(others)[: max(1, round(SHARE * len(others)))]
+        probabilities = np.average([said[i] for i in chosen], axis=0, weights=weights[chosen])
+        guessed, sure = probabilities.argmax(axis=1), probabilities.max(axis=1)
+        num_labels = probabilities.shape[1]
+        if len(targets):
+            shares = np.bincount(targets, minlength=num_labels) / len(targets)
+            wanted = len(targets) * GROWTH ** (generation + 1) - len(targets)
+        else:
+            shares = np.full(num_labels, 1 / num_labels)
+            wanted = FIRST_TEXTS * num_labels * GROWTH**generation
+        picked = []
+        for label in range(num_labels):
+            here = np.flatnonzero(guessed == label)
+            picked += here[np.argsort(-sure[here], kind="stable")][: round(wanted * shares[label])].tolist()
+        further = take(pool, picked)
+        return (joined(columns, further) if len(targets) else further), np.concatenate([targets, guessed[picked]])
+
+    def _distilled(self, columns, held_out):
+        probabilities = self._proba(columns)
+        student = TextClassifier(
+            self.mlm,
+            max_length=self.max_length,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
+            patience=self.patience,
+            seed=self.seed,
+            verbose=self.verbose,
+        )
+        labels = self._verbalizer().labels
+        if held_out is not None:
+            held_out = self._as_texts(held_out[0]), [labels[i] for i in held_out[1]]
+        return student.fit_probabilities(self._as_texts(columns), probabilities, labels, validation_data=held_out)
+
+
+def copy_of_model(lm):
+    """A language model built anew with equal weights."""
+    twin = copy_of(lm)
+    twin.tokenizer = twin.backbone.tokenizer = lm.tokenizer
+    return twin

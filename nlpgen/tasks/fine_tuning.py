@@ -8,7 +8,7 @@ import numpy as np
 from nlpgen.errors import InputError, TrainingDiverged
 from nlpgen.models import PooledEncoder, PretrainedModel, backbone_of
 from nlpgen.text import shuffled_batches
-from nlpgen.training import WarmupStableDecay, adamw
+from nlpgen.training import BertAdam, WarmupStableDecay, adamw
 
 
 def copy_of_backbone(model):
@@ -25,12 +25,17 @@ def copy_of_backbone(model):
     backbone = backbone_of(model)
     if backbone.tokenizer is None:
         raise InputError("The model has no tokenizer. Load it from a folder with a vocabulary, or set `tokenizer`.")
-    twin = type(backbone).from_config(backbone.get_config())
-    for each in (backbone, twin):
+    return copy_of(backbone)
+
+
+def copy_of(model):
+    """A model built anew with equal weights, so that training leaves the first as it is."""
+    twin = type(model).from_config(model.get_config())
+    for each in (model, twin):
         if not each.built:
             each.build()
-    twin.set_weights(backbone.get_weights())
-    twin.trainable = backbone.trainable
+    twin.set_weights(model.get_weights())
+    twin.trainable = model.trainable
     return twin
 
 
@@ -68,6 +73,8 @@ def fine_tune(
     weight_decay,
     seed,
     loss=None,
+    loss_weights=None,
+    factors=None,
     score=None,
     patience=None,
     verbose=False,
@@ -81,7 +88,8 @@ def fine_tune(
         lengths: length of each row of the training set.
         batch: function from indices of rows and a padded length to `(x, y, sample_weight or None)`.
         epochs, batch_size, learning_rate, weight_decay, seed: as they say.
-        loss: for `compile`; `None` for a model with its own.
+        loss, loss_weights: for `compile`; `None` for a model with its own.
+        factors: `{pattern: factor}` of the learning rate, see `BertAdam`, which then takes the place of AdamW.
         score: function without arguments to a number, called after each epoch; higher is better.
         patience: epochs without a better score after which training ends; `None` for all epochs.
         verbose: whether a line is printed for each epoch.
@@ -97,7 +105,10 @@ def fine_tune(
     steps = epochs * -(-len(lengths) // batch_size)
     warmup = steps // 10
     schedule = WarmupStableDecay(learning_rate, steps, warmup, steps - warmup)
-    model.compile(adamw(schedule, weight_decay), loss, jit_compile=model.jit_compile)
+    optimizer = adamw(schedule, weight_decay)
+    if factors:
+        optimizer = BertAdam(schedule, weight_decay=weight_decay, factors=factors, clip=1.0)
+    model.compile(optimizer, loss, loss_weights, jit_compile=model.jit_compile)
     generator, history, best = np.random.default_rng(seed), [], None
     for epoch in range(1, epochs + 1):
         begin, total = time.perf_counter(), 0.0

@@ -4,6 +4,7 @@ from collections import Counter
 
 import keras
 import numpy as np
+from keras import ops
 
 from nlpgen.errors import InputError, NonFiniteOutput
 from nlpgen.estimator import Estimator
@@ -119,12 +120,49 @@ class TextClassifier(Estimator):
         held_out = check_validation(validation_data)
         if held_out is not None:
             held_out = _checked(held_out[0], held_out[1], classes, "validation "), list(held_out[1])
+        targets = np.array([classes.index(label) for label in labels])
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="mean_with_sample_weight")
+        return self._train(pairs, targets, weights[targets], classes, held_out, loss)
+
+    def fit_probabilities(self, texts, probabilities, classes, temperature=2.0, validation_data=None):
+        """Train on what another classifier says of texts: distillation (Hinton et al., 2015,
+        https://arxiv.org/abs/1503.02531).
+
+        Args:
+            texts: a list of strings, or of pairs.
+            probabilities: `(texts, classes)`.
+            classes: the labels, in the order of the columns.
+            temperature: by which the logarithms of the probabilities, and the logits, are divided.
+            validation_data: see `fit`.
+
+        Returns:
+            The classifier.
+
+        Raises:
+            InputError, TrainingDiverged: see `fit`.
+        """
+        check_seed(self.seed)
+        pairs, classes = _pairs(texts), list(classes)
+        probabilities = np.asarray(probabilities, "float64")
+        if probabilities.shape != (len(pairs), len(classes)) or not pairs or not temperature > 0:
+            raise InputError(
+                f"Expected probabilities of {len(pairs)} texts and {len(classes)} classes, one text at least, and a "
+                f"temperature above 0. Received: an array of shape {probabilities.shape}, temperature={temperature!r}"
+            )
+        soft = np.maximum(probabilities, 1e-12) ** (1 / temperature)
+        soft = (soft / soft.sum(axis=1, keepdims=True)).astype("float32")
+        held_out = check_validation(validation_data)
+        if held_out is not None:
+            held_out = _checked(held_out[0], held_out[1], classes, "validation "), list(held_out[1])
+        weights = np.ones(len(pairs), "float32")
+        return self._train(pairs, soft, weights, classes, held_out, SoftenedCrossentropy(temperature))
+
+    def _train(self, pairs, targets, weights, classes, held_out, loss):
         backbone = copy_of_backbone(self.model)
         model = SequenceClassifier(backbone, classes, self.pooling, self.dropout, self.max_length)
         model.build()
         start(model, self.model, self.seed)
-        rows, targets = _encoded(model, pairs), np.array([classes.index(label) for label in labels])
-        score = None
+        rows, score = _encoded(model, pairs), None
         if held_out is not None:
             held_rows = _encoded(model, held_out[0])
             expected = np.array([classes.index(label) for label in held_out[1]])
@@ -133,7 +171,7 @@ class TextClassifier(Estimator):
                 return float((_logits(model, held_rows).argmax(axis=-1) == expected).mean())
 
         def batch(indices, length):
-            return _inputs(model, [rows[i] for i in indices], length), targets[indices], weights[targets[indices]]
+            return _inputs(model, [rows[i] for i in indices], length), targets[indices], weights[indices]
 
         history = fine_tune(
             model,
@@ -144,7 +182,7 @@ class TextClassifier(Estimator):
             learning_rate=self.learning_rate,
             weight_decay=self.weight_decay,
             seed=self.seed,
-            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="mean_with_sample_weight"),
+            loss=loss,
             score=score,
             patience=self.patience,
             verbose=self.verbose,
@@ -196,6 +234,24 @@ class TextClassifier(Estimator):
         if not hasattr(self, "model_"):
             raise InputError("This TextClassifier has learned nothing yet. Call `fit`, or load one by from_pretrained.")
         return self.model_
+
+
+@keras.saving.register_keras_serializable("nlpgen")
+class SoftenedCrossentropy(keras.losses.Loss):
+    """Cross-entropy against probabilities, with logits divided by a temperature; times its square, so that gradients
+    are as large as without.
+    """
+
+    def __init__(self, temperature, **kwargs):
+        super().__init__(**kwargs)
+        self.temperature = temperature
+
+    def call(self, y_true, y_pred):
+        logits = ops.cast(y_pred, "float32") / self.temperature
+        return -self.temperature**2 * ops.sum(y_true * ops.log_softmax(logits), axis=-1)
+
+    def get_config(self):
+        return super().get_config() | {"temperature": self.temperature}
 
 
 def _pairs(texts, what=""):

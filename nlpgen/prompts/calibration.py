@@ -1,0 +1,45 @@
+"""Calibration: what a pattern says of every text is taken out of what it says of one.
+
+A language model prefers some label words whatever the text. The probabilities of the labels are divided by a prior,
+what the model gives without a text (Zhao et al., 2021, https://arxiv.org/abs/2102.09690) or on average over texts
+(Zhou et al., 2023, https://arxiv.org/abs/2309.17249), and normalized.
+"""
+
+import numpy as np
+
+CALIBRATIONS = (None, "context", "unlabeled")
+
+
+def calibrated(probabilities, prior):
+    """Probabilities over a prior.
+
+    Args:
+        probabilities: `(texts, labels)`.
+        prior: `(labels,)` or `(texts, labels)`.
+
+    Returns:
+        `(texts, labels)`; rows sum to 1.
+
+    Example:
+        >>> calibrated(np.array([[0.6, 0.4]]), np.array([0.75, 0.25])).round(3).tolist()
+        [[0.333, 0.667]]
+    """
+    divided = probabilities / np.maximum(prior, 1e-12)
+    return divided / divided.sum(axis=-1, keepdims=True)
+
+
+def mean_prior(probabilities, domains=None):
+    """The mean of probabilities, and that of each domain.
+
+    Args:
+        probabilities: `(texts, labels)`.
+        domains: of each text; `None` for one domain.
+
+    Returns:
+        `{domain: (labels,)}`; `None` is the key of the mean over all.
+    """
+    priors = {None: probabilities.mean(axis=0)}
+    for domain in sorted(set(domains or ())):
+        here = np.array([each == domain for each in domains])
+        priors[domain] = probabilities[here].mean(axis=0)
+    return priors

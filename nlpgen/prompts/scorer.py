@@ -1,0 +1,303 @@
+"""One language model asked by one pattern: inputs to scores of labels."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nlpgen.errors import InputError, NonFiniteOutput
+from nlpgen.models import CausalLM
+from nlpgen.prompts.pattern import Cloze
+from nlpgen.prompts.prompt_model import HIDDEN, PromptModel
+from nlpgen.prompts.verbalizer import NORMALIZATIONS, ORDERS, Candidates, Plan, plan, word_ids
+from nlpgen.text import length_batches, pad
+
+TOKENS_PER_BATCH = 2048
+
+
+@dataclass(frozen=True)
+class Row:
+    """An input ready to be scored.
+
+    Attributes:
+        clozes: one for each fill of the plan.
+        plan: how its words are scored.
+        bias: `(words,)`, what is added to each word's score.
+    """
+
+    clozes: list
+    plan: Plan
+    bias: np.ndarray
+
+    def __len__(self):
+        return max(map(len, self.clozes))
+
+
+class Scorer:
+    """Scores the labels of inputs; the base that PET and P-tuning share.
+
+    Args:
+        lm: a `MaskedLM` or `CausalLM` with its tokenizer; for the latter the pattern must end with its `[MASK]`.
+        pattern: a `Pattern`.
+        verbalizer: a `Verbalizer` or `Candidates`.
+        max_length: most tokens, special ones included; `None` for the model's own limit.
+        truncate_side: which end of a long field is cut.
+        order: in which the tokens of a word are read: see `plan`; or `"most_confident_first"`, at each step the token
+            of the word that the model finds likeliest, with those before it filled in (Schick & Schütze, 2021,
+            https://arxiv.org/abs/2009.07118). Training and `CausalLM` have their own: tokens are independent there if
+            `most_confident_first` is asked for, and left to right in a `CausalLM`.
+        normalization: of the scores of words: `"length"` for the mean over their tokens, `"pmi"` to subtract their
+            score in the pattern without a text (Holtzman et al., 2021, https://arxiv.org/abs/2104.08315).
+        prompt, prefix, trainable_part: see `PromptModel`.
+
+    Attributes:
+        model: the `PromptModel`.
+    """
+
+    def __init__(
+        self,
+        lm,
+        pattern,
+        verbalizer,
+        max_length=128,
+        truncate_side="right",
+        order="independent",
+        normalization=None,
+        prompt=None,
+        prefix=None,
+        trainable_part="all",
+    ):
+        self.lm, self.pattern, self.verbalizer = lm, pattern, verbalizer
+        self.truncate_side, self.order, self.normalization = truncate_side, order, normalization
+        self.tokenizer, self.causal = lm.tokenizer, isinstance(lm, CausalLM)
+        self._check()
+        limits = [n for n in (max_length, lm.backbone.longest) if n is not None]
+        self.max_length = min(limits, default=None)
+        self.by_input = isinstance(verbalizer, Candidates)
+        if self.by_input:
+            columns, exact, self.num_labels = None, True, None
+        else:
+            self.words, self.owners = verbalizer.encode(self.tokenizer)
+            self._check_lengths(self.words, [word for table in verbalizer.words.values() for word in table])
+            self.plan = self._plan(self.words)
+            columns = np.unique(self.plan.token[self.plan.weight > 0])
+            exact, self.num_labels = self.plan.is_exact, len(verbalizer.labels)
+        self.columns = columns
+        self._options = {
+            "columns": columns,
+            "exact": exact or order == "most_confident_first",
+            "prompt": prompt,
+            "prefix": prefix,
+            "first_virtual": len(self.tokenizer.vocab),
+            "trainable_part": trainable_part,
+        }
+        self.model = self._new_model(self.num_labels)
+        self._word_model = self.model if self.by_input else None
+
+    @property
+    def further_columns(self):
+        """Columns that inputs must have besides the pattern's fields."""
+        return (self.verbalizer.field,) if self.by_input else ()
+
+    def rows(self, columns):
+        """Inputs, as columns, to a list of `Row`."""
+        rows = self._rows(columns)
+        if self.normalization != "pmi" or not rows:
+            return rows
+        # Where the words are the same for all inputs, one blank input is enough.
+        n = len(rows) if self.by_input else 1
+        blank = {name: [""] * n for name in self.pattern.fields}
+        blank |= {name: columns[name] for name in self.further_columns}
+        scores = self._scored(self._rows(blank))
+        for i, row in enumerate(rows):
+            row.bias[:] = -scores[i if self.by_input else 0, : len(row.bias)]
+        return rows
+
+    def label_scores(self, columns):
+        """Log scores of the labels, whose softmax are the probabilities: `(inputs, labels)`.
+
+        Raises:
+            NonFiniteOutput: if the model gives NaN or infinity.
+        """
+        rows = self.rows(columns)
+        scores = self._of_labels(self._scored(rows)) if self.is_stepwise else self._run(self.model, rows)
+        if not np.isfinite(scores).all():
+            first = int(np.flatnonzero(~np.isfinite(scores).all(axis=1))[0])
+            raise NonFiniteOutput(f"The model gave NaN or infinity for `texts[{first}]`: its weights are damaged.")
+        return scores
+
+    def inputs(self, rows, length):
+        """A batch of rows, padded to a length, as inputs of the `PromptModel`."""
+        pad_id, first = self.tokenizer.pad_id or 0, self.columns
+        clozes = max(len(row.clozes) for row in rows)
+        filled = [cloze for row in rows for cloze in row.clozes + row.clozes[:1] * (clozes - len(row.clozes))]
+        shape = len(rows), clozes, -1
+        plans = [row.plan for row in rows]
+        token = [np.searchsorted(first, p.token) if first is not None else p.token for p in plans]
+        batch = {
+            "token_ids": pad([cloze.token_ids for cloze in filled], pad_id, length).reshape(shape),
+            "slots": pad([cloze.slots for cloze in filled]).reshape(shape),
+            "word_clozes": _stack([p.cloze for p in plans]),
+            "word_slots": _stack([p.slot for p in plans]),
+            "word_tokens": _stack([np.where(p.weight > 0, t, 0) for p, t in zip(plans, token, strict=True)]),
+            "word_weights": _stack([p.weight for p in plans]),
+            "word_scale": _stack([self._scale(p) for p in plans]),
+            "word_bias": _stack([row.bias for row in rows], HIDDEN),
+        }
+        if not self.by_input:
+            batch["word_labels"] = np.tile(np.array(self.owners, "int32"), (len(rows), 1))
+        if self.has_segments:
+            batch["segment_ids"] = pad([cloze.segment_ids for cloze in filled], 0, length).reshape(shape)
+        return batch
+
+    @property
+    def is_stepwise(self):
+        """Whether what is filled in depends on the text."""
+        return self.order == "most_confident_first" and not self.causal
+
+    @property
+    def has_segments(self):
+        """Whether the model tells a second segment from the first."""
+        return not self.causal and (getattr(self.lm.backbone.config, "type_vocab_size", 0) or 0) > 1
+
+    def _check(self):
+        problems, masks = [], self.pattern.num_masks
+        if self.tokenizer is None:
+            raise InputError("The language model has no tokenizer. Load it from a folder with a vocabulary.")
+        if self.order not in ORDERS:
+            problems.append(f"`order` must be one of {', '.join(ORDERS)}. Received: {self.order!r}")
+        if self.normalization not in NORMALIZATIONS:
+            known = ", ".join(map(repr, NORMALIZATIONS))
+            problems.append(f"`normalization` must be one of {known}. Received: {self.normalization!r}")
+        if self.causal and not self.pattern.mask_is_last:
+            problems.append(
+                f"a {type(self.lm).__name__} reads from left to right: the pattern must end with its one [MASK]. "
+                f"Received: {self.pattern.template!r}"
+            )
+        if problems:
+            raise InputError("Pattern and options do not fit:\n  " + "\n  ".join(problems))
+        if not self.causal and masks:
+            self.tokenizer.mask_id  # raises for a vocabulary without one
+
+    def _check_lengths(self, words, names):
+        masks = self.pattern.num_masks
+        wrong = [
+            f"{name!r} has {len(ids)} tokens, but the pattern has {masks} `[MASK]`"
+            for name, ids in zip(names, words, strict=True)
+            if masks > 1 and len(ids) != masks
+        ]
+        if wrong:
+            raise InputError(
+                "These label words do not fit:\n  " + "\n  ".join(wrong) + "\nChoose words of as many tokens as the "
+                "pattern has masks, or write one `[MASK]`, which takes words of any length."
+            )
+
+    def _plan(self, words):
+        mask = None if self.causal else self.tokenizer.mask_id
+        return plan(words, mask, "independent" if self.order == "most_confident_first" else self.order, self.causal)
+
+    def _rows(self, columns):
+        if not self.by_input:
+            encoded = self._encode(columns, self.plan.fills)
+            return [Row(clozes, self.plan, np.zeros(len(self.owners), "float32")) for clozes in encoded]
+        rows = []
+        for i, candidates in enumerate(columns[self.verbalizer.field]):
+            words = word_ids(candidates, self.tokenizer)
+            self._check_lengths(words, candidates)
+            each = self._plan(words)
+            one = {name: [columns[name][i]] for name in self.pattern.fields}
+            rows.append(Row(self._encode(one, each.fills)[0], each, np.zeros(len(words), "float32")))
+        return rows
+
+    def _encode(self, columns, fills):
+        return self.pattern.encode(self.tokenizer, columns, fills, self.max_length, self.truncate_side, self.causal)
+
+    def _scale(self, plan):
+        return 1 / plan.lengths.astype("float32") if self.normalization == "length" else np.ones(len(plan.lengths), "float32")
+
+    def _new_model(self, num_labels):
+        model = PromptModel(self.lm, num_labels, **self._options)
+        model.build()
+        return model
+
+    def _word_scores(self, rows):
+        if self._word_model is None:
+            self._word_model = self._new_model(None)
+        return self._run(self._word_model, rows)
+
+    def _scored(self, rows):
+        """Scores of words, in the order that was asked for: `(rows, words)`."""
+        return self._most_confident_first(rows) if self.is_stepwise else self._word_scores(rows)
+
+    def _run(self, model, rows):
+        out = np.full((len(rows), model.num_labels or _most_words(rows)), HIDDEN)
+        clozes = max((len(row.clozes) for row in rows), default=1)
+        for indices, length in length_batches([len(row) for row in rows], max(1, TOKENS_PER_BATCH // clozes)):
+            scores = np.asarray(model.predict_on_batch(self.inputs([rows[i] for i in indices], length)))
+            out[indices, : scores.shape[1]] = scores
+        return out
+
+    def _of_labels(self, scores):
+        """Scores of words to scores of labels."""
+        if self.by_input:
+            return scores
+        owners = np.array(self.owners)
+        return np.stack([np.logaddexp.reduce(scores[:, owners == i], axis=1) for i in range(self.num_labels)], axis=1)
+
+    def _most_confident_first(self, rows):
+        """Scores of words `(rows, words)`, each token read with the likelier ones of its word filled in."""
+        scores = np.full((len(rows), _most_words(rows)), HIDDEN)
+        open_words = {}  # (row, word): what stands at its masks, and its log probability so far
+        for i, row in enumerate(rows):
+            for w, n in enumerate(row.plan.lengths):
+                open_words[i, w] = [self.tokenizer.mask_id] * n, 0.0
+        while open_words:
+            states = {}  # (row, cloze, fill): (slot, token) that are read there
+            for (i, w), (fill, _) in open_words.items():
+                pairs = states.setdefault((i, rows[i].plan.cloze[w, 0], tuple(fill)), {})
+                pairs.update({(s, t): None for s, t in enumerate(_tokens(rows[i], w)) if fill[s] == self.tokenizer.mask_id})
+            found = self._read(rows, states)
+            left = {}
+            for (i, w), (fill, total) in open_words.items():
+                read, tokens = found[i, rows[i].plan.cloze[w, 0], tuple(fill)], _tokens(rows[i], w)
+                masked = [s for s, id in enumerate(fill) if id == self.tokenizer.mask_id]
+                best = max(masked, key=lambda s: read[s, tokens[s]])
+                total += read[best, tokens[best]]
+                if len(masked) == 1:
+                    scores[i, w] = total * self._scale(rows[i].plan)[w] + rows[i].bias[w]
+                else:
+                    left[i, w] = [tokens[s] if s == best else id for s, id in enumerate(fill)], total
+            open_words = left
+        return scores
+
+    def _read(self, rows, states):
+        """Log probabilities of tokens: for each state `{(slot, token): log probability}`."""
+        asked = []
+        for (i, cloze, fill), pairs in states.items():
+            base = rows[i].clozes[cloze]
+            ids = list(base.token_ids)
+            for slot, id in zip(base.slots, fill, strict=True):
+                ids[slot] = id
+            slots, tokens = (np.array(part, "int32")[:, None] for part in zip(*pairs, strict=True))
+            one = np.ones((len(pairs), 1), "float32")
+            single = Plan([list(fill)], np.zeros_like(slots), slots, tokens, one, np.ones(len(pairs), int))
+            cloze = Cloze(ids, base.segment_ids, base.slots, base.is_text)
+            asked.append(Row([cloze], single, np.zeros(len(pairs), "float32")))
+        scores = self._word_scores(asked)
+        return {key: dict(zip(pairs, row, strict=False)) for (key, pairs), row in zip(states.items(), scores, strict=True)}
+
+
+def _most_words(rows):
+    return max((len(row.bias) for row in rows), default=0)
+
+
+def _tokens(row, word):
+    return row.plan.token[word, : row.plan.lengths[word]].tolist()
+
+
+def _stack(arrays, value=0):
+    """Arrays of several sizes as one, filled up at the end."""
+    shape = tuple(np.max([array.shape for array in arrays], axis=0))
+    out = np.full((len(arrays), *shape), value, arrays[0].dtype)
+    for i, array in enumerate(arrays):
+        out[(i, *map(slice, array.shape))] = array
+    return out

@@ -1,0 +1,145 @@
+"""Training of one scorer: the loss of the labels, and the auxiliary loss of the texts' own tokens."""
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from nlpgen.errors import InputError
+from nlpgen.prompts.auxiliary import MaskedRows, NextTokenRows, token_loss
+from nlpgen.prompts.columns import count
+from nlpgen.prompts.verbalizer import label_problems
+from nlpgen.tasks.fine_tuning import fine_tune
+from nlpgen.text import bucket
+
+
+@dataclass(frozen=True)
+class Losses:
+    """What is minimized: `label_weight * (cross-entropy over the labels) + mlm_weight * (that of masked tokens)`.
+
+    Args:
+        label_weight, mlm_weight: the weights; the second is of the next token's loss for a causal model.
+        mlm_rate: share of the tokens that are masked.
+        mask_template: whether tokens of the pattern are masked too.
+        label_conditioning: weight of ADAPET's loss, see `MaskedRows`.
+    """
+
+    label_weight: float = 1.0
+    mlm_weight: float = 0.0
+    mlm_rate: float = 0.15
+    mask_template: bool = False
+    label_conditioning: float = 0.0
+
+    def __post_init__(self):
+        weights = {"label_weight": self.label_weight, "mlm_weight": self.mlm_weight}
+        weights["label_conditioning"] = self.label_conditioning
+        problems = [
+            f"`{name}` must be a number, 0 or more. Received: {value!r}"
+            for name, value in weights.items()
+            if not isinstance(value, int | float) or not value >= 0
+        ]
+        if not isinstance(self.mlm_rate, float) or not 0 < self.mlm_rate < 1:
+            problems.append(f"`mlm_rate` must be between 0 and 1. Received: {self.mlm_rate!r}")
+        if problems:
+            raise InputError("The losses are wrong:\n  " + "\n  ".join(problems))
+
+
+def train(scorer, columns, targets, unlabeled, losses, *, seed, batch_size, score=None, **options):
+    """Train the model of a scorer in place.
+
+    Args:
+        scorer: a `Scorer`.
+        columns: the labelled inputs; may be empty, then the unlabelled ones alone are learned from.
+        targets: index of each one's label.
+        unlabeled: further inputs as columns for the auxiliary loss, or `None`.
+        losses: `Losses`.
+        seed, batch_size, score, options: see `fine_tune`.
+
+    Returns:
+        The history, see `fine_tune`.
+    """
+    rows, pool = scorer.rows(columns), [] if unlabeled is None else scorer.rows(unlabeled)
+    targets, label_weight = np.asarray(targets, "int32"), losses.label_weight
+    if not rows:
+        rows, targets, label_weight = pool, np.zeros(len(pool), "int32"), 0.0
+        pool = []
+    auxiliary = _auxiliary(scorer, [row.clozes for row in rows + pool], targets, losses, seed)
+
+    def batch(indices, length):
+        drawn = [(rows_of, weight, rows_of.draw(len(indices))) for rows_of, weight in auxiliary]
+        length = bucket(max([length, *(rows_of.longest(chosen) for rows_of, _, chosen in drawn)]))
+        x = scorer.inputs([rows[i] for i in indices], length)
+        label_weights = np.full(len(indices), label_weight, "float32")
+        if not drawn:
+            return x, targets[indices], label_weights
+        parts = [(*rows_of.batch(chosen, length), weight) for rows_of, weight, chosen in drawn]
+        for name in parts[0][0]:
+            if name != "masked_segments" or scorer.has_segments:
+                x[name] = np.concatenate([inputs[name] for inputs, *_ in parts])
+        y = {"labels": targets[indices], "tokens": np.concatenate([guessed for _, guessed, *_ in parts])}
+        # Each loss is the mean over its tokens; Keras divides the sum by the number of cells.
+        weights = [mask * (weight * mask.size / max(mask.sum(), 1)) for _, _, mask, weight in parts]
+        return x, y, {"labels": label_weights, "tokens": np.concatenate(weights) * len(parts)}
+
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    if auxiliary:
+        loss = {"labels": loss, "tokens": token_loss}
+    return fine_tune(
+        scorer.model,
+        [len(row) for row in rows],
+        batch,
+        batch_size=batch_size,
+        seed=seed,
+        loss=loss,
+        score=score,
+        **options,
+    )
+
+
+def _auxiliary(scorer, clozes, targets, losses, seed):
+    """Pairs of `AuxiliaryRows` and the weight of their loss."""
+    generator, tokenizer, pairs = np.random.default_rng([seed, 1]), scorer.tokenizer, []
+    if losses.mlm_weight and scorer.causal:
+        pairs.append((NextTokenRows(clozes, tokenizer, generator), losses.mlm_weight))
+    elif losses.mlm_weight:
+        masked = MaskedRows(clozes, tokenizer, generator, losses.mlm_rate, losses.mask_template)
+        pairs.append((masked, losses.mlm_weight))
+    if losses.label_conditioning:
+        if scorer.causal or scorer.by_input:
+            raise InputError("`label_conditioning` needs a masked language model and a verbalizer with fixed words.")
+        words = [[] for _ in range(scorer.num_labels)]
+        for ids, owner in zip(scorer.words, scorer.owners, strict=True):
+            words[owner].append(ids)
+        conditioned = MaskedRows(
+            clozes[: len(targets)], tokenizer, generator, losses.mlm_rate, losses.mask_template, words, targets
+        )
+        pairs.append((conditioned, losses.label_conditioning))
+    return pairs
+
+
+def check_labels(labels, columns, known, what=""):
+    """Indices of labels, in the order of the verbalizer.
+
+    Args:
+        labels: strings, as many as there are inputs.
+        columns: the inputs.
+        known: the labels; a list for all, or one for each input.
+        what: word before "labels" in messages.
+
+    Raises:
+        InputError: with all that is wrong.
+    """
+    labels, n = list(labels), count(columns)
+    if len(labels) != n:
+        raise InputError(f"Got {n} {what}texts and {len(labels)} labels. Give as many of both.")
+    by_input = known if n and isinstance(known[0], list | tuple) else [known] * n
+    problems = []
+    for i, (label, allowed) in enumerate(zip(labels, by_input, strict=True)):
+        if label not in allowed:
+            stray = isinstance(label, str) and label.strip() in allowed
+            reason = label_problems(label)[0] if stray else f"it is none of {', '.join(map(str, allowed[:20]))}"
+            problems.append(f"`labels[{i}]` is {label!r}: {reason}")
+    if problems:
+        shown = problems[:10] + ([f"and {len(problems) - 10} more"] if len(problems) > 10 else [])
+        raise InputError(f"Unknown {what}labels:\n  " + "\n  ".join(shown) + "\nCorrect them, or the verbalizer.")
+    return np.array([list(allowed).index(label) for label, allowed in zip(labels, by_input, strict=True)], "int32")
