@@ -1,6 +1,7 @@
 """What P-tuning trains in a model that stays as it is: vectors of virtual tokens, and keys and values for its blocks."""
 
 import keras
+import numpy as np
 from keras import ops
 
 PROMPT_ENCODERS = ("embedding", "lstm", "mlp")
@@ -49,6 +50,14 @@ class PromptEncoder(keras.layers.Layer):
                 keras.layers.Dense(self.hidden_size, "relu", name="dense_0", dtype=self.dtype_policy),
                 keras.layers.Dense(size, name="dense_1", dtype=self.dtype_policy),
             ]
+
+    @classmethod
+    def of(cls, vectors):
+        """A built layer of kind `"embedding"` with given vectors `(num_tokens, size)`."""
+        layer = cls(*vectors.shape, name="virtual_tokens", dtype="float32")
+        layer.build()
+        layer.embeddings.assign(vectors)
+        return layer
 
     def build(self, input_shape=None):
         initializer = keras.initializers.RandomNormal(stddev=self.initializer_range)
@@ -110,6 +119,15 @@ class PrefixEncoder(keras.layers.Layer):
                 keras.layers.Dense(hidden_size, "tanh", name="dense_0", dtype=self.dtype_policy),
                 keras.layers.Dense(self.width, name="dense_1", dtype=self.dtype_policy),
             ]
+
+    @classmethod
+    def of(cls, vectors):
+        """A built layer without a perceptron, with given prefixes as `vectors` gives them."""
+        prefixes, layers, _, heads, length, size = vectors.shape
+        layer = cls(length, layers, heads, size, prefixes, name="prefix", dtype="float32")
+        layer.build()
+        layer.embeddings.assign(np.transpose(vectors, (0, 4, 1, 2, 3, 5)).reshape(prefixes, length, -1))
+        return layer
 
     @property
     def width(self):

@@ -1,10 +1,11 @@
 from nlpgen.prompts.label_words import find_label_words
-from nlpgen.prompts.p_tuning import PTuningClassifier, predict_together
+from nlpgen.prompts.p_tuning import PTuningClassifier
 from nlpgen.prompts.pattern import Cloze, Pattern
 from nlpgen.prompts.pet import PETClassifier
 from nlpgen.prompts.presets import Preset, preset, presets
 from nlpgen.prompts.prompt_model import PromptModel
 from nlpgen.prompts.scorer import Scorer
+from nlpgen.prompts.together import PromptServer
 from nlpgen.prompts.verbalizer import Candidates, Verbalizer
 
 __all__ = [
@@ -15,10 +16,10 @@ __all__ = [
     "Pattern",
     "Preset",
     "PromptModel",
+    "PromptServer",
     "Scorer",
     "Verbalizer",
     "find_label_words",
-    "predict_together",
     "preset",
     "presets",
 ]

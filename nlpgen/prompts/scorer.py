@@ -20,13 +20,16 @@ class Row:
 
     Attributes:
         clozes: one for each fill of the plan.
-        plan: how its words are scored.
-        bias: `(words,)`, what is added to each word's score.
+        plan: how its words are scored; `None` where a classification head does it.
+        owners: index of each word's label.
+        scale, bias: `(words,)`, by which each word's score is multiplied, and what is then added.
     """
 
     clozes: list
-    plan: Plan
-    bias: np.ndarray
+    plan: Plan | None = None
+    owners: tuple = ()
+    scale: np.ndarray | None = None
+    bias: np.ndarray | None = None
 
     def __len__(self):
         return max(map(len, self.clozes))
@@ -127,27 +130,7 @@ class Scorer:
 
     def inputs(self, rows, length):
         """A batch of rows, padded to a length, as inputs of the `PromptModel`."""
-        pad_id, first = self.tokenizer.pad_id or 0, self.columns
-        clozes = max(len(row.clozes) for row in rows)
-        filled = [cloze for row in rows for cloze in row.clozes + row.clozes[:1] * (clozes - len(row.clozes))]
-        shape = len(rows), clozes, -1
-        plans = [row.plan for row in rows]
-        token = [np.searchsorted(first, p.token) if first is not None else p.token for p in plans]
-        batch = {
-            "token_ids": pad([cloze.token_ids for cloze in filled], pad_id, length).reshape(shape),
-            "slots": pad([cloze.slots for cloze in filled]).reshape(shape),
-            "word_clozes": _stack([p.cloze for p in plans]),
-            "word_slots": _stack([p.slot for p in plans]),
-            "word_tokens": _stack([np.where(p.weight > 0, t, 0) for p, t in zip(plans, token, strict=True)]),
-            "word_weights": _stack([p.weight for p in plans]),
-            "word_scale": _stack([self._scale(p) for p in plans]),
-            "word_bias": _stack([row.bias for row in rows], HIDDEN),
-        }
-        if not self.by_input:
-            batch["word_labels"] = np.tile(np.array(self.owners, "int32"), (len(rows), 1))
-        if self.has_segments:
-            batch["segment_ids"] = pad([cloze.segment_ids for cloze in filled], 0, length).reshape(shape)
-        return batch
+        return batch_of(rows, length, self.tokenizer.pad_id or 0, self.columns, self.has_segments)
 
     @property
     def is_stepwise(self):
@@ -198,21 +181,22 @@ class Scorer:
     def _rows(self, columns):
         if not self.by_input:
             encoded = self._encode(columns, self.plan.fills)
-            return [Row(clozes, self.plan, np.zeros(len(self.owners), "float32")) for clozes in encoded]
+            return [self._row(clozes, self.plan, self.owners) for clozes in encoded]
         rows = []
         for i, candidates in enumerate(columns[self.verbalizer.field]):
             words = word_ids(candidates, self.tokenizer)
             self._check_lengths(words, candidates)
             each = self._plan(words)
             one = {name: [columns[name][i]] for name in self.pattern.fields}
-            rows.append(Row(self._encode(one, each.fills)[0], each, np.zeros(len(words), "float32")))
+            rows.append(self._row(self._encode(one, each.fills)[0], each, range(len(words))))
         return rows
+
+    def _row(self, clozes, plan, owners):
+        scale = 1 / plan.lengths if self.normalization == "length" else np.ones(len(plan.lengths))
+        return Row(clozes, plan, tuple(owners), scale.astype("float32"), np.zeros(len(scale), "float32"))
 
     def _encode(self, columns, fills):
         return self.pattern.encode(self.tokenizer, columns, fills, self.max_length, self.truncate_side, self.causal)
-
-    def _scale(self, plan):
-        return 1 / plan.lengths.astype("float32") if self.normalization == "length" else np.ones(len(plan.lengths), "float32")
 
     def _new_model(self, num_labels):
         model = PromptModel(self.lm, num_labels, **self._options)
@@ -229,12 +213,7 @@ class Scorer:
         return self._most_confident_first(rows) if self.is_stepwise else self._word_scores(rows)
 
     def _run(self, model, rows):
-        out = np.full((len(rows), model.num_labels or _most_words(rows)), HIDDEN)
-        clozes = max((len(row.clozes) for row in rows), default=1)
-        for indices, length in length_batches([len(row) for row in rows], max(1, TOKENS_PER_BATCH // clozes)):
-            scores = np.asarray(model.predict_on_batch(self.inputs([rows[i] for i in indices], length)))
-            out[indices, : scores.shape[1]] = scores
-        return out
+        return run(model, rows, self.inputs)
 
     def _of_labels(self, scores):
         """Scores of words to scores of labels."""
@@ -263,7 +242,7 @@ class Scorer:
                 best = max(masked, key=lambda s: read[s, tokens[s]])
                 total += read[best, tokens[best]]
                 if len(masked) == 1:
-                    scores[i, w] = total * self._scale(rows[i].plan)[w] + rows[i].bias[w]
+                    scores[i, w] = total * rows[i].scale[w] + rows[i].bias[w]
                 else:
                     left[i, w] = [tokens[s] if s == best else id for s, id in enumerate(fill)], total
             open_words = left
@@ -281,9 +260,60 @@ class Scorer:
             one = np.ones((len(pairs), 1), "float32")
             single = Plan([list(fill)], np.zeros_like(slots), slots, tokens, one, np.ones(len(pairs), int))
             cloze = Cloze(ids, base.segment_ids, base.slots, base.is_text)
-            asked.append(Row([cloze], single, np.zeros(len(pairs), "float32")))
+            asked.append(Row([cloze], single, (), one[:, 0], np.zeros(len(pairs), "float32")))
         scores = self._word_scores(asked)
         return {key: dict(zip(pairs, row, strict=False)) for (key, pairs), row in zip(states.items(), scores, strict=True)}
+
+
+def batch_of(rows, length, pad_id, columns=None, segments=False):
+    """Rows, padded to a length, as inputs of a `PromptModel`.
+
+    Args:
+        rows: a list of `Row`.
+        length: padded length of the clozes.
+        pad_id: of padding.
+        columns: see `PromptModel`; sorted.
+        segments: whether the model reads segment ids.
+    """
+    most = max(len(row.clozes) for row in rows)
+    clozes = [cloze for row in rows for cloze in row.clozes + row.clozes[:1] * (most - len(row.clozes))]
+    shape = len(rows), most, -1
+    batch = {
+        "token_ids": pad([cloze.token_ids for cloze in clozes], pad_id, length).reshape(shape),
+        "slots": pad([cloze.slots for cloze in clozes]).reshape(shape),
+    }
+    if segments:
+        batch["segment_ids"] = pad([cloze.segment_ids for cloze in clozes], 0, length).reshape(shape)
+    plans = [row.plan for row in rows]
+    if plans[0] is None:
+        return batch
+    tokens = [plan.token if columns is None else np.searchsorted(columns, plan.token) for plan in plans]
+    tokens = [np.where(plan.weight > 0, token, 0) for plan, token in zip(plans, tokens, strict=True)]
+    return batch | {
+        "word_clozes": _stack([plan.cloze for plan in plans]),
+        "word_slots": _stack([plan.slot for plan in plans]),
+        "word_tokens": _stack([token.astype("int32") for token in tokens]),
+        "word_weights": _stack([plan.weight for plan in plans]),
+        "word_scale": _stack([row.scale for row in rows]),
+        "word_bias": _stack([row.bias for row in rows], HIDDEN),
+        "word_labels": _stack([np.array(row.owners, "int32") for row in rows], -1),
+    }
+
+
+def run(model, rows, inputs):
+    """What a model says of rows, in batches of like length: `(rows, labels or words)`.
+
+    Args:
+        model: a `PromptModel`.
+        rows: a list of `Row`.
+        inputs: function from rows and a padded length to the model's inputs.
+    """
+    out = np.full((len(rows), model.num_labels or _most_words(rows)), HIDDEN)
+    clozes = max((len(row.clozes) for row in rows), default=1)
+    for indices, length in length_batches([len(row) for row in rows], max(1, TOKENS_PER_BATCH // clozes)):
+        scores = np.asarray(model.predict_on_batch(inputs([rows[i] for i in indices], length)))
+        out[indices, : scores.shape[1]] = scores
+    return out
 
 
 def _most_words(rows):
@@ -301,3 +331,37 @@ def _stack(arrays, value=0):
     for i, array in enumerate(arrays):
         out[(i, *map(slice, array.shape))] = array
     return out
+
+
+class HeadScorer(Scorer):
+    """Scores labels by a classification head on the first token, or on the last of a `CausalLM`.
+
+    Args:
+        lm, pattern, max_length, truncate_side, prompt, prefix, trainable_part: see `Scorer`; the pattern needs no
+            `[MASK]`.
+        labels: names of the labels.
+        classifier: a `Dense` for the labels.
+    """
+
+    by_input, normalization, columns, order = False, None, None, "independent"
+
+    def __init__(self, lm, pattern, labels, classifier, max_length, truncate_side, prompt, prefix, trainable_part):
+        self.lm, self.pattern, self.truncate_side = lm, pattern, truncate_side
+        self.tokenizer, self.causal = lm.tokenizer, isinstance(lm, CausalLM)
+        limits = [n for n in (max_length, lm.backbone.longest) if n is not None]
+        self.max_length, self.num_labels = min(limits, default=None), len(labels)
+        self._options = {
+            "prompt": prompt,
+            "prefix": prefix,
+            "first_virtual": len(self.tokenizer.vocab),
+            "trainable_part": trainable_part,
+            "classifier": classifier,
+        }
+        self.model = self._new_model(self.num_labels)
+
+    def _rows(self, columns):
+        rows = []
+        for (cloze,) in self._encode(columns, [[]] if not self.pattern.num_masks else None):
+            slots = [len(cloze) - 1 if self.causal else 0]
+            rows.append(Row([Cloze(cloze.token_ids, cloze.segment_ids, slots, cloze.is_text)]))
+        return rows
