@@ -5,7 +5,8 @@ import pytest
 
 from nlpgen import PETClassifier, Verbalizer
 from nlpgen.errors import InputError
-from nlpgen.prompts import Pattern, PromptModel
+from nlpgen.prompts import Candidates, Pattern, Scorer, preset, presets
+from nlpgen.prompts.prompt_classifier import softmax
 from tests.helpers import array, assert_close
 
 REVIEWS = ["房间很干净，服务也好，下次还来。", "太差了，等了一个小时，再也不来。", "书" * 300]
@@ -15,8 +16,9 @@ WORDS = {"正面": ["很", "真"], "负面": "不"}
 def by_hand(masked_lm, pattern, words, text):
     """The definition: full softmax at each mask, product over masks, sum over words, normalized over labels."""
     tokenizer = masked_lm.tokenizer
-    ((ids, positions),) = Pattern(pattern).encode(tokenizer, [text], 128)
-    logits = array(masked_lm({"token_ids": np.array([ids])}))[0, positions].astype("float64")
+    masks = len(tokenizer.ids(next(iter(words.values()))[0])) if "[MASK][MASK]" not in pattern else 2
+    ((cloze,),) = Pattern(pattern).encode(tokenizer, {"text": [text]}, [[tokenizer.mask_id] * masks], 128)
+    logits = array(masked_lm({"token_ids": np.array([cloze.token_ids])}))[0, cloze.slots].astype("float64")
     probabilities = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
     scores = []
     for table in words.values():
@@ -70,8 +72,8 @@ def test_the_model_is_shared_and_compiled_once(embedded):
     pet = PETClassifier(embedded, ["[MASK]满意。{text}", "{text}[MASK]好。"], WORDS)
     pet.predict(REVIEWS)
     pet.predict(REVIEWS)
-    (model,) = pet._prompt_models.values()
-    assert model.masked_lm is embedded
+    first, second = pet._untrained.values()
+    assert first.lm is second.lm is embedded
 
 
 def test_the_preset(embedded):
@@ -112,8 +114,10 @@ def test_params(embedded):
     [
         (None, "list of strings"),
         ([""], r"`texts\[0\]` is empty"),
-        (["好", None], r"`texts\[1\]` must be"),
+        (["好", None], r"`text\[1\]` must be"),
         (" ", "empty"),
+        ({"title": ["好"]}, "ask for the fields text, but the inputs have title"),
+        ([("好", "坏")], "tuple of 1 strings"),
     ],
 )
 def test_bad_texts(embedded, texts, message):
@@ -127,41 +131,82 @@ def test_a_hundred_thousand_characters_are_cut(embedded):
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        ({"a": "满意", "b": "不"}, r"'满意' has 2 tokens, but the pattern has 1 `\[MASK\]`"),
-        ({"a": "\U00020000", "b": "不"}, "vocabulary does not know"),
-        ({"a": "很"}, "two labels or more"),
-        ({"a": "很", "b": "很"}, "stands for 'a' and for 'b'"),
-        ({"a": "很", "b": []}, "needs a word"),
-    ],
+    ("labels", "message"),
+    [(["正面"], "3 texts and 1 labels"), (["x"] * 3, "'x': it is none of 正面"), (["正面 "] * 3, "spaces around it")],
 )
-def test_bad_label_words(embedded, words, message):
-    with pytest.raises(InputError, match=message):
-        PETClassifier(embedded, "[MASK]好{text}", words).predict("好")
-
-
-def test_all_bad_label_words_at_once(embedded):
-    with pytest.raises(InputError) as error:
-        Verbalizer({"a": "满意", "b": "不满意"}).encode(embedded.tokenizer)
-    assert "'满意'" in str(error.value)
-    assert "'不满意'" in str(error.value)
-
-
-@pytest.mark.parametrize(("labels", "message"), [(["正面"], "3 texts and 1 labels"), (["x"] * 3, "Unknown labels: x")])
 def test_bad_labels(embedded, labels, message):
     with pytest.raises(InputError, match=message):
         PETClassifier(embedded, "[MASK]好{text}", WORDS).score(REVIEWS, labels)
 
 
+@pytest.mark.parametrize(
+    ("patterns", "message"),
+    [
+        ([], "`patterns` is empty"),
+        ("[P*2][MASK]{text}", "only PTuningClassifier learns"),
+        (["[MASK]{a}", "[MASK]{b}"], "ask for different fields"),
+    ],
+)
+def test_bad_patterns(embedded, patterns, message):
+    with pytest.raises(InputError, match=message):
+        PETClassifier(embedded, patterns, WORDS).predict("好")
+
+
 def test_prompt_model_saves(embedded, tmp_path):
     import keras
 
-    model = PromptModel(embedded, *Verbalizer(WORDS).encode(embedded.tokenizer))
-    model.build()
-    x = embedded.tokenizer(["好"]) | {"positions": np.array([[1]])}
-    model.save(tmp_path / "prompt.keras")
-    assert_close(array(keras.saving.load_model(tmp_path / "prompt.keras")(x)), array(model(x)))
+    scorer = Scorer(embedded, Pattern("[MASK]好{text}"), Verbalizer(WORDS | {"c": "一般"}))
+    x = scorer.inputs(scorer.rows({"text": REVIEWS[:2]}), 32)
+    scorer.model.save(tmp_path / "prompt.keras")
+    assert_close(array(keras.saving.load_model(tmp_path / "prompt.keras")(x)), array(scorer.model(x)))
+
+
+def test_pairs_in_all_forms(embedded):
+    pet = PETClassifier(embedded, ["{a}？[MASK]，{b}", "{b}。[MASK]，{a}"], {"是": "是的", "否": "不"})
+    pairs = [("天气很好", "天晴"), ("股票大涨", "下雨了")]
+    expected = pet.predict_proba(pairs)
+    columns = {"b": ["天晴", "下雨了"], "a": ["天气很好", "股票大涨"], "id": [1, 2]}
+    np.testing.assert_array_equal(pet.predict_proba(columns), expected)
+    np.testing.assert_allclose(pet.predict_proba(pairs[0]), expected[0], rtol=2e-4)
+    np.testing.assert_allclose(pet.predict_proba({"a": "天气很好", "b": "天晴"}), expected[0], rtol=2e-4)
+    assert np.abs(pet.predict_proba([pair[::-1] for pair in pairs]) - expected).max() > 1e-3
+
+
+def test_calibration(embedded):
+    pet = PETClassifier(embedded, "[MASK]好{text}", WORDS)
+    plain = pet.predict_proba(REVIEWS)
+
+    def divided(prior):
+        return plain / prior / (plain / prior).sum(axis=1, keepdims=True)
+
+    (blank,) = [softmax(pet._scorers()[0].label_scores({"text": [""]}))[0]]
+    np.testing.assert_allclose(pet.set_params(calibration="context").predict_proba(REVIEWS), divided(blank), rtol=1e-4)
+    pet.set_params(calibration="unlabeled")
+    with pytest.raises(InputError, match="needs texts"):
+        pet.predict(REVIEWS)
+    pet.calibrate(REVIEWS)
+    np.testing.assert_allclose(pet.predict_proba(REVIEWS), divided(plain.mean(axis=0)), rtol=1e-4)
+
+
+def test_a_prior_for_each_domain(embedded):
+    pet = PETClassifier(embedded, "[MASK]好{text}", WORDS, calibration="unlabeled", domain="kind")
+    columns = {"text": REVIEWS, "kind": ["酒店", "酒店", "书"]}
+    plain = PETClassifier(embedded, "[MASK]好{text}", WORDS).predict_proba(REVIEWS)
+    prior = np.stack([plain[:2].mean(axis=0)] * 2 + [plain[2]])
+    expected = plain / prior / (plain / prior).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(pet.calibrate(columns).predict_proba(columns), expected, rtol=1e-4)
+    with pytest.raises(InputError, match="`domain` is 'kind'"):
+        pet.predict(REVIEWS)
+
+
+def test_candidates(embedded):
+    pet = PETClassifier(embedded, "{before:left}[MASK]{after}", Candidates())
+    columns = {"before": ["他", "天"], "after": ["地笑了", "很好"], "candidates": [["高兴", "大声"], ["气", "空", "安门"]]}
+    predicted = pet.predict(columns)
+    assert all(word in words for word, words in zip(predicted, columns["candidates"], strict=True))
+    assert pet.score(columns, predicted) == 1
+    with pytest.raises(InputError, match=r"`candidates\[1\]` must be a list of two"):
+        pet.predict(columns | {"candidates": [["高兴", "大声"], ["气"]]})
 
 
 def test_label_order_and_word_order_do_not_matter(embedded):
@@ -171,3 +216,16 @@ def test_label_order_and_word_order_do_not_matter(embedded):
             REVIEWS[0]
         )
         np.testing.assert_allclose(found[::-1], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", presets())
+def test_every_preset_predicts(embedded, name):
+    found = preset(name)
+    pet = PETClassifier.from_preset(name, embedded)
+    columns = {field: ["天气很好，我们去公园"] * 2 for field in pet._fields()}
+    if isinstance(found.verbalizer, Candidates):
+        columns["candidates"] = [["高兴", "大声"]] * 2
+    proba = pet.predict_proba(columns)
+    np.testing.assert_allclose(proba.sum(axis=1), 1, rtol=1e-6)
+    if not isinstance(found.verbalizer, Candidates):
+        assert proba.shape == (2, len(found.verbalizer))

@@ -1,0 +1,249 @@
+import json
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from nlpgen import CausalLM, MaskedLM
+from nlpgen.errors import InputError
+from nlpgen.prompts import Pattern, PromptServer, PTuningClassifier, Scorer, Verbalizer
+from nlpgen.prompts.prompt_classifier import softmax
+from tests.helpers import array, assert_close
+from tests.prompts.test_pet_training import LABELS, TEXTS, assert_same, weights
+
+WORDS = {"正面": "很", "负面": "不太"}
+PATTERN = "[P*2][MASK][P*2]{text}"
+QUICK = {"epochs": 15, "batch_size": 6, "learning_rate": 3e-2, "max_length": 32}
+
+
+@pytest.fixture(scope="module")
+def fitted(embedded):
+    return PTuningClassifier(embedded, PATTERN, WORDS, **QUICK).fit(TEXTS, LABELS)
+
+
+@pytest.fixture(scope="module")
+def gpt():
+    return CausalLM.from_pretrained("gpt-tiny-zh")
+
+
+def test_only_the_prompt_is_trained(embedded):
+    before = weights(embedded)
+    clf = PTuningClassifier(embedded, PATTERN, WORDS, **QUICK, weight_decay=0.1, mlm_weight=0.5, prefix_length=2)
+    assert clf.fit(TEXTS, LABELS, unlabeled=TEXTS).score(TEXTS, LABELS) == 1
+    assert_same(before, weights(embedded))
+    assert clf.lm_ is embedded
+    assert all(w.trainable for w in embedded.trainable_weights)
+    assert {w.path.split("/")[0] for w in clf._scorer.model.trainable_variables} == {"virtual_tokens", "prefix"}
+
+
+def test_virtual_tokens_are_rows_of_the_embedding_as_su_trains_them(embedded, fitted):
+    """Put the learned vectors into the rows of unused tokens of a copy, and ask it with these tokens."""
+    twin = MaskedLM.from_pretrained("bert-tiny-zh")
+    tokenizer, table = twin.tokenizer, array(twin.backbone.embeddings.token.embeddings)
+    vectors = array(fitted._scorer.model.prompt.vectors())
+    ids = [tokenizer.vocab.id(f"[unused{i + 1}]") for i in range(4)]
+    table[ids] = vectors
+    twin.backbone.embeddings.token.embeddings.assign(table)
+    found, text = fitted.predict_proba(TEXTS), tokenizer.ids(TEXTS)
+    for row, body in zip(found, text, strict=True):
+        scores = []
+        for word in WORDS.values():
+            n = len(tokenizer.ids(word))
+            cloze = [tokenizer.cls_id, *ids[:2], *[tokenizer.mask_id] * n, *ids[2:], *body, tokenizer.sep_id]
+            logits = array(twin({"token_ids": np.array([cloze])}))[0, 3 : 3 + n].astype("float64")
+            logp = logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True)
+            scores.append(sum(logp[i, id] for i, id in enumerate(tokenizer.ids(word))))
+        # The twin's output rows of unused tokens moved with the table; they are no label words.
+        assert_close(row, softmax(np.array(scores)), 1e-3)
+
+
+def test_artefact_of_a_few_kilobytes(embedded, fitted, tmp_path):
+    fitted.save(tmp_path / "prompt")
+    files = {path.name: path.stat().st_size for path in (tmp_path / "prompt").iterdir()}
+    assert set(files) == {"prompt.json", "prompt.safetensors"}
+    assert sum(files.values()) < 4 * 256 * 4 + 3000
+    loaded = PTuningClassifier.load(tmp_path / "prompt", backbone=embedded)
+    np.testing.assert_array_equal(loaded.predict_proba(TEXTS), fitted.predict_proba(TEXTS))
+    assert loaded.lm_ is embedded
+    with pytest.raises(ValueError, match="Give the model as `backbone`"):
+        PTuningClassifier.load(tmp_path / "prompt")
+
+
+def test_a_prompt_of_another_model_is_refused(embedded, fitted, tmp_path):
+    fitted.save(tmp_path / "prompt")
+    other = MaskedLM.from_pretrained("bert-tiny-zh", num_hidden_layers=2)
+    with pytest.raises(ValueError, match="num_hidden_layers: 4 expected, 2 found"):
+        PTuningClassifier.load(tmp_path / "prompt", backbone=other)
+    other = MaskedLM.from_pretrained("bert-tiny-zh")
+    table = other.backbone.embeddings.token.embeddings
+    table.assign(2 * array(table))
+    with pytest.raises(ValueError, match="weights: other values"):
+        PTuningClassifier.load(tmp_path / "prompt", backbone=other)
+    half = MaskedLM.from_pretrained("bert-tiny-zh", dtype="bfloat16")
+    assert PTuningClassifier.load(tmp_path / "prompt", backbone=half).predict(TEXTS[:1])
+
+
+@pytest.mark.parametrize("kind", ["lstm", "mlp"])
+def test_prompt_encoders(embedded, tmp_path, kind):
+    before = weights(embedded)
+    clf = PTuningClassifier(
+        embedded, PATTERN, WORDS, prompt_encoder=kind, prompt_hidden_size=32, **QUICK | {"learning_rate": 1e-2}
+    )
+    assert clf.fit(TEXTS, LABELS).score(TEXTS, LABELS) > 0.9
+    assert_same(before, weights(embedded))
+    clf.save(tmp_path / "prompt")
+    loaded = PTuningClassifier.load(tmp_path / "prompt", backbone=embedded)
+    np.testing.assert_allclose(loaded.predict_proba(TEXTS), clf.predict_proba(TEXTS), atol=1e-6)
+
+
+@pytest.mark.parametrize("trainable", ["prompt+head", "all"])
+def test_more_may_be_trained_in_a_copy(embedded, tmp_path, trainable):
+    before = weights(embedded)
+    clf = PTuningClassifier(embedded, PATTERN, WORDS, trainable=trainable, **QUICK).fit(TEXTS, LABELS)
+    assert clf.score(TEXTS, LABELS) == 1
+    assert_same(before, weights(embedded))
+    moved = [
+        not np.array_equal(a, b) for a, b in zip(weights(embedded.backbone), weights(clf.lm_.backbone), strict=True)
+    ]
+    assert any(moved) == (trainable == "all")
+    clf.save(tmp_path / "prompt")
+    loaded = PTuningClassifier.load(tmp_path / "prompt", backbone=None if trainable == "all" else embedded)
+    np.testing.assert_allclose(loaded.predict_proba(TEXTS), clf.predict_proba(TEXTS), atol=1e-6)
+
+
+def test_learning_rates_are_separate(embedded):
+    def moved(**rates):
+        clf = PTuningClassifier(embedded, PATTERN, WORDS, trainable="all", **QUICK | {"epochs": 1} | rates)
+        clf.fit(TEXTS, LABELS)
+        pairs = zip(weights(embedded), weights(clf.lm_), strict=True)
+        return max(np.abs(a - b).max() for a, b in pairs)
+
+    assert moved(lm_learning_rate=1e-3) > 5 * moved(lm_learning_rate=1e-4)
+    assert moved(lm_learning_rate=1e-4, learning_rate=1e-3) == pytest.approx(moved(lm_learning_rate=1e-4), rel=0.5)
+
+
+@pytest.mark.parametrize("head", ["verbalizer", "classifier"])
+def test_deep_prompts(embedded, tmp_path, head):
+    before = weights(embedded)
+    clf = PTuningClassifier(
+        embedded,
+        "[MASK]好{text}" if head == "verbalizer" else "{text}",
+        WORDS if head == "verbalizer" else None,
+        prefix_length=4,
+        head=head,
+        **QUICK,
+    )
+    assert clf.fit(TEXTS, LABELS).score(TEXTS, LABELS) == 1
+    assert_same(before, weights(embedded))
+    clf.save(tmp_path / "prompt")
+    loaded = PTuningClassifier.load(tmp_path / "prompt", backbone=embedded)
+    np.testing.assert_array_equal(loaded.predict_proba(TEXTS), clf.predict_proba(TEXTS))
+    assert loaded.classes_ == clf.classes_
+
+
+def test_a_causal_model(gpt, tmp_path):
+    before = weights(gpt)
+    clf = PTuningClassifier(gpt, "[P*2]{text}[P*2][MASK]", WORDS, **QUICK, mlm_weight=0.1)
+    assert clf.fit(TEXTS, LABELS).score(TEXTS, LABELS) == 1
+    assert_same(before, weights(gpt))
+    clf.save(tmp_path / "prompt")
+    loaded = PTuningClassifier.load(tmp_path / "prompt", backbone=gpt)
+    np.testing.assert_array_equal(loaded.predict_proba(TEXTS), clf.predict_proba(TEXTS))
+
+
+def test_several_prompts_in_one_mixed_batch(embedded, fitted):
+    topics = {"体育": "体育", "财经": "财经", "其他": "没有"}
+    texts = ["股市大涨", "足球赛", "天气", "银行"]
+    other = PTuningClassifier(embedded, "{text}[P*3][MASK]", topics, **QUICK | {"epochs": 2})
+    other.fit(texts, ["财经", "体育", "其他", "财经"])
+    server = PromptServer({"sentiment": fitted, "topic": other})
+    requests = [("topic", text) for text in texts] + [("sentiment", text) for text in TEXTS]
+    order = np.random.default_rng(0).permutation(len(requests))
+    requests = [requests[i] for i in order]
+    for (name, text), row in zip(requests, server.predict_proba(requests), strict=True):
+        alone = server.classifiers[name].predict_proba(text)
+        np.testing.assert_allclose(row, alone, atol=1e-5)
+    assert server.predict(requests[:3]) == [server.classifiers[name].predict(text) for name, text in requests[:3]]
+
+
+def test_prefixes_in_one_mixed_batch(embedded):
+    options = QUICK | {"epochs": 2, "prefix_length": 2}
+    first = PTuningClassifier(embedded, "[MASK]好{text}", WORDS, **options).fit(TEXTS, LABELS)
+    second = PTuningClassifier(embedded, "[P]{text}[MASK]", WORDS, seed=1, **options).fit(TEXTS, LABELS)
+    server = PromptServer({"a": first, "b": second})
+    requests = [("ab"[i % 2], text) for i, text in enumerate(TEXTS)]
+    for (name, text), row in zip(requests, server.predict_proba(requests), strict=True):
+        np.testing.assert_allclose(row, server.classifiers[name].predict_proba(text), atol=1e-5)
+
+
+def test_prompts_that_cannot_be_served_together(embedded, fitted):
+    twin = MaskedLM.from_pretrained("bert-tiny-zh")
+    other = PTuningClassifier(twin, PATTERN, WORDS, **QUICK | {"epochs": 1}).fit(TEXTS, LABELS)
+    with pytest.raises(InputError, match="another model object"):
+        PromptServer({"a": fitted, "b": other})
+    with pytest.raises(InputError, match="no prompt 'b'"):
+        PromptServer({"a": fitted}).predict([("b", "好")])
+
+
+def test_init_from_a_text(embedded):
+    clf = PTuningClassifier(embedded, PATTERN, WORDS, init="很满意", **QUICK)
+    table = array(embedded.backbone.embeddings.token.embeddings)
+    ids = embedded.tokenizer.ids("很满意很")
+    np.testing.assert_array_equal(clf._first_vectors(table, 4, None), table[ids])
+
+
+def test_untrained_virtual_tokens_of_real_rows_are_those_tokens(embedded):
+    clf = PTuningClassifier(embedded, "[P*3]，[MASK]好{text}", WORDS, init="我觉得")
+    scorer = clf._new_scorer(embedded, clf._new_prompt(), None)
+    clf._start(scorer)
+    plain = Scorer(embedded, Pattern("我觉得，[MASK]好{text}"), Verbalizer(WORDS))
+    assert_close(scorer.label_scores({"text": TEXTS}), plain.label_scores({"text": TEXTS}), 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"trainable": "everything"}, "`trainable` must be one of"),
+        ({"prompt_encoder": "gru"}, "`prompt_encoder` must be one of"),
+        ({"pattern": "[MASK]好{text}"}, "nothing would be trained"),
+        ({"verbalizer": None}, "`verbalizer` is missing"),
+        ({"learning_rate": 0}, "`learning_rate` must be"),
+        ({"prefix_length": -1}, "`prefix_length` must be"),
+        ({"lm": 3}, "`lm` must be a MaskedLM"),
+    ],
+)
+def test_bad_options(embedded, options, message):
+    options = {"lm": embedded, "pattern": PATTERN, "verbalizer": WORDS} | options
+    with pytest.raises(InputError, match=message):
+        PTuningClassifier(**options).fit(TEXTS, LABELS)
+
+
+def test_it_has_no_zero_shot_prediction(embedded):
+    clf = PTuningClassifier(embedded, PATTERN, WORDS)
+    with pytest.raises(InputError, match="learned nothing yet"):
+        clf.predict("好")
+    with pytest.raises(InputError, match="use PETClassifier"):
+        clf.fit([], [])
+
+
+def test_a_damaged_artefact(embedded, fitted, tmp_path):
+    fitted.save(tmp_path / "prompt")
+    path = tmp_path / "prompt" / "prompt.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"class": "Other"}))
+    with pytest.raises(ValueError, match="is of a 'Other'"):
+        PTuningClassifier.load(tmp_path / "prompt", backbone=embedded)
+
+
+def test_prompt_encoder_layers_save(tmp_path):
+    from nlpgen.layers import PrefixEncoder, PromptEncoder
+
+    for layer in (PromptEncoder(3, 8, "lstm", 6), PromptEncoder(3, 8, "mlp"), PrefixEncoder(2, 2, 2, 4, hidden_size=5)):
+        layer.build()
+        twin = type(layer).from_config(layer.get_config())
+        twin.build()
+        twin.set_weights(layer.get_weights())
+        index = np.zeros(2, "int32")
+        np.testing.assert_array_equal(array(twin(index)), array(layer(index)))
+        assert keras.saving.serialize_keras_object(layer)["registered_name"].startswith("nlpgen>")
+        assert ops.shape(layer(index))[0] == 2

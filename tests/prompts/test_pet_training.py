@@ -1,0 +1,170 @@
+import warnings
+
+import numpy as np
+import pytest
+
+from nlpgen import PETClassifier
+from nlpgen.errors import InputError
+from nlpgen.prompts import Candidates
+
+GOOD = ["房间很干净", "服务真好", "下次还来", "早餐丰富，味道好", "很满意", "位置方便，推荐"]
+BAD = ["太脏了", "等了一个小时", "再也不来", "又贵又差", "态度恶劣", "隔音不好，睡不着"]
+TEXTS, LABELS = GOOD + BAD, ["正面"] * 6 + ["负面"] * 6
+WORDS = {"正面": "很", "负面": "不太"}
+PATTERNS = ["[MASK]满意。{text}", "{text}[MASK]好。"]
+QUICK = {"epochs": 6, "batch_size": 6, "learning_rate": 3e-4, "max_length": 32}
+
+
+def weights(model):
+    return [w.copy() for w in model.get_weights()]
+
+
+def assert_same(before, after):
+    assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_few_labels(embedded):
+    before = weights(embedded)
+    pet = PETClassifier(embedded, PATTERNS, WORDS, **QUICK)
+    zero_shot = pet.score(TEXTS, LABELS)
+    assert pet.fit(TEXTS, LABELS).score(TEXTS, LABELS) == 1 > zero_shot
+    assert_same(before, weights(embedded))
+    assert len(pet.models_) == len(pet.history_) == 2
+    assert pet.weights_.sum() == pytest.approx(1)
+    assert pet.history_[0][-1]["loss"] < pet.history_[0][0]["loss"]
+    assert pet.student_ is None
+
+
+def test_the_vote_is_the_untrained_accuracy(embedded):
+    pet = PETClassifier(embedded, PATTERNS, WORDS, **QUICK | {"epochs": 1}, repetitions=2)
+    scores = [PETClassifier(embedded, pattern, WORDS, max_length=32).score(TEXTS, LABELS) for pattern in PATTERNS]
+    pet.fit(TEXTS, LABELS)
+    np.testing.assert_allclose(pet.weights_, np.repeat(scores, 2) / sum(scores) / 2)
+    np.testing.assert_allclose(
+        pet.set_params(ensemble="mean").fit(TEXTS, LABELS).weights_, [0.25] * 4
+    )
+
+
+def test_the_same_seed_gives_the_same_model(embedded):
+    first, again, other = (
+        PETClassifier(embedded, PATTERNS[0], WORDS, **QUICK | {"epochs": 2}, seed=seed).fit(TEXTS, LABELS)
+        for seed in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(first.predict_proba(TEXTS), again.predict_proba(TEXTS))
+    assert np.abs(first.predict_proba(TEXTS) - other.predict_proba(TEXTS)).max() > 1e-4
+
+
+def test_unlabelled_texts_alone_teach_their_language(embedded):
+    pet = PETClassifier(embedded, PATTERNS[0], WORDS, **QUICK | {"epochs": 12}, mlm_weight=1.0)
+    pet.fit([], [], unlabeled=TEXTS)
+    (history,) = pet.history_
+    assert history[-1]["loss"] < 0.9 * history[0]["loss"]
+    assert len(pet.predict(TEXTS)) == 12
+    with pytest.raises(InputError, match="`mlm_weight` must be above 0"):
+        pet.set_params(mlm_weight=0).fit([], [], unlabeled=TEXTS)
+
+
+def test_without_any_text_it_stays_zero_shot(embedded):
+    pet = PETClassifier(embedded, PATTERNS, WORDS, max_length=32)
+    before = pet.predict_proba(TEXTS)
+    np.testing.assert_array_equal(pet.fit([], []).predict_proba(TEXTS), before)
+
+
+@pytest.mark.parametrize("options", [{"mlm_weight": 0}, {"mask_template": True}, {"label_conditioning": 0.5}])
+def test_other_losses(embedded, options):
+    pet = PETClassifier(embedded, PATTERNS[0], WORDS, **QUICK | options)
+    assert pet.fit(TEXTS, LABELS, unlabeled=["还可以", "早餐一般"]).score(TEXTS, LABELS) == 1
+
+
+def test_the_best_epoch_on_validation_data_is_kept(embedded):
+    pet = PETClassifier(embedded, PATTERNS[0], WORDS, **QUICK, patience=2)
+    pet.fit(TEXTS, LABELS, validation_data=(TEXTS[::2], LABELS[::2]))
+    best = max(epoch["score"] for epoch in pet.history_[0])
+    assert pet.score(TEXTS[::2], LABELS[::2]) == best
+
+
+def test_ipet_and_distillation(embedded, tmp_path):
+    pool = ["房间干净", "服务很差", "很脏", "味道真好", "方便", "睡不着"]
+    pet = PETClassifier(embedded, PATTERNS, WORDS, **QUICK, generations=1, distill=True)
+    pet.fit(TEXTS, LABELS, unlabeled=pool)
+    assert pet.student_.classes_ == ["正面", "负面"]
+    said = pet.predict_proba(pool)
+    np.testing.assert_allclose(said, pet.student_.predict_proba(pool))
+    pet.save(tmp_path / "pet")
+    pet.save(tmp_path / "pet")  # replaces it
+    loaded = PETClassifier.load(tmp_path / "pet")
+    np.testing.assert_allclose(loaded.predict_proba(pool), said, atol=1e-6)
+    assert loaded.get_params()["patterns"] == PATTERNS
+
+
+def test_save_and_load(embedded, tmp_path):
+    pet = PETClassifier(embedded, PATTERNS, WORDS, **QUICK | {"epochs": 1}, calibration="unlabeled", normalization="pmi")
+    pet.fit(TEXTS, LABELS, unlabeled=TEXTS).save(tmp_path / "pet")
+    loaded = PETClassifier.load(tmp_path / "pet")
+    np.testing.assert_allclose(loaded.predict_proba(TEXTS), pet.predict_proba(TEXTS), atol=1e-6)
+    np.testing.assert_allclose(loaded.weights_, pet.weights_)
+
+
+def test_a_classifier_that_was_not_fitted_needs_its_model(embedded, tmp_path):
+    pet = PETClassifier(embedded, "{a}[MASK]{b}", Candidates("options"))
+    pet.save(tmp_path / "pet")
+    with pytest.raises(ValueError, match="Give its model as `backbone`"):
+        PETClassifier.load(tmp_path / "pet")
+    loaded = PETClassifier.load(tmp_path / "pet", backbone=embedded)
+    columns = {"a": ["他"], "b": ["笑"], "options": [["大", "小"]]}
+    np.testing.assert_array_equal(loaded.predict_proba(columns), pet.predict_proba(columns))
+
+
+def test_candidates_can_be_learned(embedded):
+    columns = {
+        "a": ["他", "她", "天", "水"] * 2,
+        "b": ["地笑", "地哭", "很蓝", "很清"] * 2,
+        "candidates": [["大声", "小声"], ["小声", "大声"], ["空", "桥面"], ["桥面", "流"]] * 2,
+    }
+    labels = ["小声", "小声", "空", "桥面"] * 2
+    pet = PETClassifier(embedded, "{a}[MASK]{b}", Candidates(), **QUICK | {"epochs": 20})
+    assert pet.fit(columns, labels).score(columns, labels) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"ensemble": "best"}, "`ensemble` must be one of"),
+        ({"repetitions": 0}, "`repetitions` must be"),
+        ({"generations": 1}, "need `unlabeled`"),
+        ({"distill": True}, "need `unlabeled`"),
+        ({"mlm_weight": -1}, "`mlm_weight` must be a number, 0 or more"),
+        ({"mlm_rate": 2.0}, "`mlm_rate` must be between"),
+        ({"epochs": 0}, "`epochs` must be"),
+        ({"seed": "x"}, "`seed` must be"),
+    ],
+)
+def test_bad_options(embedded, options, message):
+    with pytest.raises(InputError, match=message):
+        PETClassifier(embedded, PATTERNS[0], WORDS, **options).fit(TEXTS, LABELS)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (["正面"] * 12, "All 12 labels are '正面'"),
+        (["正面", "坏 "] * 6, "'坏 ': it is none of"),
+        (["正面", "负面 "] * 6, "has spaces around it"),
+        (["正面"], "12 texts and 1 labels"),
+    ],
+)
+def test_bad_training_labels(embedded, labels, message):
+    with pytest.raises(InputError, match=message):
+        PETClassifier(embedded, PATTERNS[0], WORDS).fit(TEXTS, labels)
+
+
+def test_texts_with_several_labels_are_counted(embedded):
+    with pytest.warns(UserWarning, match="1 of 2 different training texts stand there with several labels"):
+        PETClassifier(embedded, PATTERNS[0], WORDS, **QUICK | {"epochs": 1}).fit(
+            ["好", "好", "坏"], ["正面", "负面", "负面"]
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        PETClassifier(embedded, PATTERNS[0], WORDS, **QUICK | {"epochs": 1}).fit(
+            ["好", "好", "坏"], ["正面", "正面", "负面"]
+        )
