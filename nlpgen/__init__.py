@@ -47,7 +47,7 @@ from nlpgen.models import (
     T5Config,
     T5Encoder,
 )
-from nlpgen.prompts import Pattern, PETClassifier, Verbalizer
+from nlpgen.prompts import Candidates, Pattern, PETClassifier, PTuningClassifier, Verbalizer
 from nlpgen.tasks import Entity, TextClassifier, TokenClassifier
 from nlpgen.text import (
     CPMTokenizer,
@@ -72,6 +72,7 @@ __all__ = [
     "Bert",
     "BertConfig",
     "CPMTokenizer",
+    "Candidates",
     "CausalLM",
     "Electra",
     "ElectraConfig",
@@ -92,6 +93,7 @@ __all__ = [
     "Nezha",
     "NezhaConfig",
     "PETClassifier",
+    "PTuningClassifier",
     "Pattern",
     "PooledEncoder",
     "Qwen2",

@@ -1,4 +1,4 @@
-"""What P-tuning trains in a model that stays as it is: vectors of virtual tokens, and keys and values for its blocks."""
+"""What P-tuning trains while the model stays as it is: vectors of virtual tokens, keys and values for its blocks."""
 
 import keras
 import numpy as np

@@ -119,7 +119,8 @@ class Encoder(Backbone):
         inputs: a dict of `token_ids` `(batch, length)` and, each optional, `segment_ids` and `position_ids` of the same
             shape, `positions` `(batch, n)` to compute only these positions of the last block, and `condition`
             `(batch, condition_size)`, `token_vectors` `(batch, length, size)` in place of the token embeddings, and
-            `prefix` `(batch, layers, 2, heads, n, head_size)`, keys and values that every token sees. `pad_token_id` is padding; "unilm" needs `segment_ids`.
+            `prefix` `(batch, layers, 2, heads, n, head_size)`, keys and values that every token sees. `pad_token_id` is
+            padding; "unilm" needs `segment_ids`.
 
     Returns:
         Hidden states `(batch, length, hidden_size)`, or `(batch, n, hidden_size)`.

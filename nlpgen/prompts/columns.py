@@ -29,7 +29,9 @@ def as_columns(inputs, fields, further=()):
         columns = _ordered(inputs, fields)
     for name in fields:
         columns[name] = check_texts(columns[name], name)
-    blank = [i for i, row in enumerate(zip(*(columns[name] for name in fields), strict=True)) if not any(map(str.strip, row))]
+    blank = [
+        i for i, row in enumerate(zip(*(columns[name] for name in fields), strict=True)) if not any(map(str.strip, row))
+    ]
     if blank:
         raise InputError(f"`texts[{blank[0]}]` is empty ({len(blank)} such texts). Leave them out.")
     return columns
@@ -61,7 +63,9 @@ def _named(inputs, fields, further):
 
 def _ordered(inputs, fields):
     if isinstance(inputs, str | bytes) or not hasattr(inputs, "__iter__"):
-        raise InputError(f"`texts` must be a list of strings, of tuples, or a dict of columns. Received: {type(inputs).__name__}")
+        raise InputError(
+            f"`texts` must be a list of strings, of tuples, or a dict of columns. Received: {type(inputs).__name__}"
+        )
     rows = list(inputs)
     if len(fields) == 1:
         rows = [row if isinstance(row, tuple | list) else (row,) for row in rows]

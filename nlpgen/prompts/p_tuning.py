@@ -153,8 +153,9 @@ class PTuningClassifier(PromptClassifier):
         held_out = check_validation(validation_data)
         if held_out is not None:
             held_columns = self._columns(held_out[0])
-            held_out = held_columns, check_labels(
-                held_out[1], held_columns, self._labels_of(held_columns), "validation "
+            held_out = (
+                held_columns,
+                check_labels(held_out[1], held_columns, self._labels_of(held_columns), "validation "),
             )
         lm = self._own_lm()
         scorer = self._new_scorer(lm, self._new_prompt(), self._new_prefix())
@@ -270,7 +271,9 @@ class PTuningClassifier(PromptClassifier):
             labels = list(labels)
             wrong = [label for label in labels if not isinstance(label, str) or not label.strip()]
             if wrong or len(set(labels)) < 2:
-                raise InputError(f"Labels must be strings, two different ones or more. Received: {(wrong or labels)[0]!r}")
+                raise InputError(
+                    f"Labels must be strings, two different ones or more. Received: {(wrong or labels)[0]!r}"
+                )
             self.classes_ = sorted(set(labels))
         else:
             self.classes_ = getattr(self._verbalizer(), "labels", None)
@@ -301,7 +304,7 @@ class PTuningClassifier(PromptClassifier):
 
     def _own_lm(self, fresh=True):
         """The model to train with: the given one, one with a head of its own on the same backbone, or a copy."""
-        if self.trainable == "prompt" or not fresh and self.trainable == "all":
+        if self.trainable == "prompt" or (self.trainable == "all" and not fresh):
             return self.lm
         if self.trainable == "all":
             return copy_of_model(self.lm)
@@ -318,7 +321,9 @@ class PTuningClassifier(PromptClassifier):
         if not count:
             return None
         size = self.lm.backbone.embeddings.token.output_dim
-        prompt = PromptEncoder(count, size, self.prompt_encoder, self.prompt_hidden_size, name="virtual_tokens", dtype="float32")
+        prompt = PromptEncoder(
+            count, size, self.prompt_encoder, self.prompt_hidden_size, name="virtual_tokens", dtype="float32"
+        )
         prompt.build()
         return prompt
 

@@ -8,7 +8,7 @@ from nlpgen.checkpoints.files import read_json, replaced_folder, write_json
 from nlpgen.errors import ConfigError, InputError
 from nlpgen.models import MaskedLM
 from nlpgen.prompts.calibration import CALIBRATIONS, calibrated, mean_prior
-from nlpgen.prompts.columns import as_columns, count, joined, take
+from nlpgen.prompts.columns import count, joined, take
 from nlpgen.prompts.pattern import Pattern
 from nlpgen.prompts.presets import preset
 from nlpgen.prompts.prompt_classifier import PromptClassifier, softmax

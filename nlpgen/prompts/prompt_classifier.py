@@ -103,8 +103,8 @@ class PromptClassifier(Estimator):
             return columns, targets
         if isinstance(self._verbalizer(), Verbalizer) and len(set(targets.tolist())) < 2:
             raise InputError(
-                f"All {len(targets)} labels are {labels[0]!r}: there is nothing to tell apart. Give texts of two labels "
-                "or more, or none, for a zero-shot prediction."
+                f"All {len(targets)} labels are {labels[0]!r}: there is nothing to tell apart. Give texts of two "
+                "labels or more, or none, for a zero-shot prediction."
             )
         return columns, targets
 

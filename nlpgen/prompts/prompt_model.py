@@ -162,7 +162,9 @@ class PromptModel(keras.Model):
     def _chosen(self, variables):
         if self.trainable_part == "all":
             return variables
-        own = {id(v) for layer in (self.prompt, self.prefix, self.classifier) if layer is not None for v in layer.variables}
+        own = {
+            id(v) for layer in (self.prompt, self.prefix, self.classifier) if layer is not None for v in layer.variables
+        }
         if self.trainable_part == "prompt+head":
             own |= {id(v) for v in head_variables(self.lm)}
         return [v for v in variables if id(v) in own]

@@ -143,7 +143,7 @@ class Scorer:
         return not self.causal and (getattr(self.lm.backbone.config, "type_vocab_size", 0) or 0) > 1
 
     def _check(self):
-        problems, masks = [], self.pattern.num_masks
+        problems = []
         if self.tokenizer is None:
             raise InputError("The language model has no tokenizer. Load it from a folder with a vocabulary.")
         if self.order not in ORDERS:
@@ -158,8 +158,6 @@ class Scorer:
             )
         if problems:
             raise InputError("Pattern and options do not fit:\n  " + "\n  ".join(problems))
-        if not self.causal and masks:
-            self.tokenizer.mask_id  # raises for a vocabulary without one
 
     def _check_lengths(self, words, names):
         masks = self.pattern.num_masks
@@ -233,7 +231,9 @@ class Scorer:
             states = {}  # (row, cloze, fill): (slot, token) that are read there
             for (i, w), (fill, _) in open_words.items():
                 pairs = states.setdefault((i, rows[i].plan.cloze[w, 0], tuple(fill)), {})
-                pairs.update({(s, t): None for s, t in enumerate(_tokens(rows[i], w)) if fill[s] == self.tokenizer.mask_id})
+                pairs.update(
+                    {(s, t): None for s, t in enumerate(_tokens(rows[i], w)) if fill[s] == self.tokenizer.mask_id}
+                )
             found = self._read(rows, states)
             left = {}
             for (i, w), (fill, total) in open_words.items():
@@ -262,7 +262,9 @@ class Scorer:
             cloze = Cloze(ids, base.segment_ids, base.slots, base.is_text)
             asked.append(Row([cloze], single, (), one[:, 0], np.zeros(len(pairs), "float32")))
         scores = self._word_scores(asked)
-        return {key: dict(zip(pairs, row, strict=False)) for (key, pairs), row in zip(states.items(), scores, strict=True)}
+        return {
+            key: dict(zip(pairs, row, strict=False)) for (key, pairs), row in zip(states.items(), scores, strict=True)
+        }
 
 
 def batch_of(rows, length, pad_id, columns=None, segments=False):

@@ -248,7 +248,7 @@ class SoftenedCrossentropy(keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         logits = ops.cast(y_pred, "float32") / self.temperature
-        return -self.temperature**2 * ops.sum(y_true * ops.log_softmax(logits), axis=-1)
+        return -(self.temperature**2) * ops.sum(y_true * ops.log_softmax(logits), axis=-1)
 
     def get_config(self):
         return super().get_config() | {"temperature": self.temperature}

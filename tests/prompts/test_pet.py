@@ -201,7 +201,11 @@ def test_a_prior_for_each_domain(embedded):
 
 def test_candidates(embedded):
     pet = PETClassifier(embedded, "{before:left}[MASK]{after}", Candidates())
-    columns = {"before": ["他", "天"], "after": ["地笑了", "很好"], "candidates": [["高兴", "大声"], ["气", "空", "安门"]]}
+    columns = {
+        "before": ["他", "天"],
+        "after": ["地笑了", "很好"],
+        "candidates": [["高兴", "大声"], ["气", "空", "安门"]],
+    }
     predicted = pet.predict(columns)
     assert all(word in words for word, words in zip(predicted, columns["candidates"], strict=True))
     assert pet.score(columns, predicted) == 1

@@ -40,9 +40,7 @@ def test_the_vote_is_the_untrained_accuracy(embedded):
     scores = [PETClassifier(embedded, pattern, WORDS, max_length=32).score(TEXTS, LABELS) for pattern in PATTERNS]
     pet.fit(TEXTS, LABELS)
     np.testing.assert_allclose(pet.weights_, np.repeat(scores, 2) / sum(scores) / 2)
-    np.testing.assert_allclose(
-        pet.set_params(ensemble="mean").fit(TEXTS, LABELS).weights_, [0.25] * 4
-    )
+    np.testing.assert_allclose(pet.set_params(ensemble="mean").fit(TEXTS, LABELS).weights_, [0.25] * 4)
 
 
 def test_the_same_seed_gives_the_same_model(embedded):
@@ -98,7 +96,9 @@ def test_ipet_and_distillation(embedded, tmp_path):
 
 
 def test_save_and_load(embedded, tmp_path):
-    pet = PETClassifier(embedded, PATTERNS, WORDS, **QUICK | {"epochs": 1}, calibration="unlabeled", normalization="pmi")
+    pet = PETClassifier(
+        embedded, PATTERNS, WORDS, **QUICK | {"epochs": 1}, calibration="unlabeled", normalization="pmi"
+    )
     pet.fit(TEXTS, LABELS, unlabeled=TEXTS).save(tmp_path / "pet")
     loaded = PETClassifier.load(tmp_path / "pet")
     np.testing.assert_allclose(loaded.predict_proba(TEXTS), pet.predict_proba(TEXTS), atol=1e-6)

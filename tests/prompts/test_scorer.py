@@ -19,8 +19,10 @@ PATTERN = "这是[MASK]新闻：{text}"
 
 def log_probabilities(lm, cloze):
     logits = array(lm({"token_ids": np.array([cloze])}))[0].astype("float64")
-    return logits - np.log(np.exp(logits - logits.max(-1, keepdims=True)).sum(-1, keepdims=True)) - logits.max(
-        -1, keepdims=True
+    return (
+        logits
+        - np.log(np.exp(logits - logits.max(-1, keepdims=True)).sum(-1, keepdims=True))
+        - logits.max(-1, keepdims=True)
     )
 
 
