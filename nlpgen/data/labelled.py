@@ -218,7 +218,7 @@ def _wanted(path, record, fields, labelled):
     if missing:
         raise InputError(
             f"{path} has no column {', '.join(missing)}. It has: {', '.join(map(str, record))}. "
-            "Name the columns that are texts with `fields`."
+            "Name the columns that are texts with `fields`; the labels' column is `label`."
         )
     return wanted
 
