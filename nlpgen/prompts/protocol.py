@@ -113,7 +113,6 @@ def _compare(classifiers, sets, test, seeds, unlabeled, validation, reference, c
     held_out = validation if isinstance(validation, list) else [validation]
     held_out = [data if data is None else _pair(data, "validation") for data in held_out]
     _check(classifiers, sets, expected, seeds, held_out, reference)
-    seeds = [int(seed) for seed in seeds]
     leaks = find_leaks(
         [row for splits in sets.values() for texts, _ in splits for row in as_rows(texts)],
         test_texts,
@@ -123,26 +122,20 @@ def _compare(classifiers, sets, test, seeds, unlabeled, validation, reference, c
     if clean and not leaks.clean_rows:
         raise InputError(f"{leaks}: nothing is left to compare on. Take other test rows, or give clean=False.")
     cache = None if cache is None else RunCache(cache)
+    settings = {name: None if cache is None else _settings(each) for name, each in classifiers.items()}
     runs = []
-    for size, splits in sets.items():
-        for name, classifier in classifiers.items():
-            settings = None if cache is None else _settings(classifier)
-            for split, seed in _jobs(classifier, size, len(splits), seeds, unlabeled):
-                data = (splits[split or 0], unlabeled, held_out[(split or 0) % len(held_out)], test_texts)
-                title = f"{name}-{size}-split{split}-seed{seed}"
-                path = None if cache is None else cache.path(title, [settings, seed, data])
-                try:
-                    found = path and cache.read(path)
-                    if not found:
-                        found = _run(classifier, seed, *data)
-                        if path:
-                            cache.write(path, found)
-                except Exception as error:
-                    message = f"{name} failed with {size} labels, split {split}, seed {seed}: {error}"
-                    raise RunFailed(message, runs) from error
-                runs.append(Run(name, size, split, seed, **found))
-                if report is not None:
-                    report(runs[-1])
+    for name, size, split, seed in _jobs(classifiers, sets, [int(seed) for seed in seeds], unlabeled):
+        i = split or 0
+        data = (sets[size][i], unlabeled, held_out[i % len(held_out)], test_texts)
+        path = cache and cache.path(f"{name}-{size}-split{split}-seed{seed}", [settings[name], seed, data])
+        try:
+            found = _read_or_run(cache, path, classifiers[name], seed, data)
+        except Exception as error:
+            message = f"{name} failed with {size} labels, split {split}, seed {seed}: {error}"
+            raise RunFailed(message, runs) from error
+        runs.append(Run(name, size, split, seed, **found))
+        if report is not None:
+            report(runs[-1])
     if not runs:
         raise InputError(
             "Without labels only classifiers with `zero_shot = True` can take part, and none of "
@@ -152,17 +145,25 @@ def _compare(classifiers, sets, test, seeds, unlabeled, validation, reference, c
     return Comparison(runs, expected, train_labels, leaks, reference, clean)
 
 
-def _jobs(classifier, size, splits, seeds, unlabeled):
-    """`(split, seed)` of the runs of a classifier."""
-    if not hasattr(classifier, "fit"):
-        return [(None, None)]
-    if not size and not getattr(classifier, "zero_shot", False):
-        return []
-    if "seed" not in classifier.get_params():
-        seeds = [None]
-    elif not size and unlabeled is None:
-        seeds = seeds[:1]
-    return [(split, seed) for split in range(splits) for seed in seeds]
+def _jobs(classifiers, sets, seeds, unlabeled):
+    """`(name, size, split, seed)` of all runs."""
+    for size, splits in sets.items():
+        for name, classifier in classifiers.items():
+            if not hasattr(classifier, "fit"):
+                yield name, size, None, None
+            elif size or getattr(classifier, "zero_shot", False):
+                some = seeds if size or unlabeled is not None else seeds[:1]
+                some = some if "seed" in classifier.get_params() else [None]
+                yield from ((name, size, split, seed) for split in range(len(splits)) for seed in some)
+
+
+def _read_or_run(cache, path, classifier, seed, data):
+    found = cache.read(path) if cache else None
+    if found is None:
+        found = _run(classifier, seed, *data)
+        if cache:
+            cache.write(path, found)
+    return found
 
 
 def _run(classifier, seed, train, unlabeled, validation, test_texts):
@@ -238,7 +239,7 @@ def _check(classifiers, sets, expected, seeds, held_out, reference):
     if not expected:
         problems.append("`test` is empty")
     whole = all(isinstance(seed, int | np.integer) and not isinstance(seed, bool) and seed >= 0 for seed in seeds)
-    if not seeds or not whole or len(set(seeds)) < len(seeds):
+    if not len(seeds) or not whole or len(set(seeds)) < len(seeds):
         problems.append(f"`seeds` must be different whole numbers, 0 or more. Received: {seeds!r}")
     if len(held_out) > 1 and any(len(splits) != len(held_out) for splits in sets.values()):
         problems.append(f"`validation` has {len(held_out)} sets: give one, or one for each training set")

@@ -87,7 +87,7 @@ def _feed(digest, value):
         _feed(digest, [np.asarray(weight) for weight in value.get_weights()])
     elif callable(value) and hasattr(value, "__qualname__"):
         digest.update(f"{value.__module__}.{value.__qualname__}".encode())
-    elif getattr(value, "__dict__", None):
+    elif hasattr(value, "__dict__"):
         _feed(digest, vars(value))
     else:
         digest.update(repr(value).encode())
