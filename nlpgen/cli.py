@@ -12,6 +12,8 @@ import warnings
 from rich.console import Console
 from rich.progress import Progress
 
+from nlpgen.cli_fewshot import add_fewshot
+from nlpgen.cli_options import add_model_options, add_task_options, label_words, load_masked_lm
 from nlpgen.errors import InputError, NlpgenError
 from nlpgen.models import ARCHITECTURES, MaskedLM
 from nlpgen.models.inspect import convert, describe
@@ -51,28 +53,19 @@ def _parser():
     verb.add_argument("text", nargs="+", help="a text with [MASK] in it, e.g. '今天天气很[MASK]。'")
     verb.add_argument("--top-k", type=int, default=5, metavar="K", help="candidates a mask (default 5)")
     verb.add_argument("--json", action="store_true", help="print JSON lines")
-    _model_options(verb)
+    add_model_options(verb)
     verb.set_defaults(run=_fill_mask)
 
     verb = verbs.add_parser("classify", help="label texts without training (zero-shot PET)")
     verb.add_argument("file", nargs="?", help="a text a line, in UTF-8 (default: standard input)")
-    verb.add_argument(
-        "--task", default="sentiment", help="patterns and words that come with nlpgen (default sentiment)"
-    )
-    verb.add_argument(
-        "--label",
-        action="append",
-        metavar="LABEL=WORD,WORD",
-        help="a label of your own and its words, once a label; needs --pattern",
-    )
-    verb.add_argument(
-        "--pattern", action="append", metavar="PATTERN", help="e.g. '[MASK]满意。{text}'; several are averaged"
-    )
+    add_task_options(verb)
     verb.add_argument(
         "--max-length", type=int, default=128, metavar="N", help="longer texts are cut (default 128 tokens)"
     )
-    _model_options(verb)
+    add_model_options(verb)
     verb.set_defaults(run=_classify)
+
+    add_fewshot(verbs)
 
     verb = verbs.add_parser("inspect", help="say what a folder holds and what nlpgen would read of it")
     verb.add_argument("folder", help="a folder, a checkpoint prefix, or an embedded model")
@@ -104,18 +97,8 @@ def _parser():
     return parser
 
 
-def _model_options(verb):
-    verb.add_argument("--model", default="bert-tiny-zh", help="a folder or an embedded model (default bert-tiny-zh)")
-    verb.add_argument(
-        "--dtype", choices=("float32", "bfloat16", "mixed_bfloat16"), help="bfloat16 is faster on new processors"
-    )
-    verb.add_argument(
-        "--model-type", choices=tuple(ARCHITECTURES), help="the architecture, where the folder does not tell"
-    )
-
-
 def _fill_mask(options):
-    masked_lm = MaskedLM.from_pretrained(options.model, model_type=options.model_type, dtype=options.dtype)
+    masked_lm = load_masked_lm(options)
     for filled in masked_lm.fill_mask(options.text, options.top_k):
         if options.json:
             _print_json({"text": filled.text, "candidates": filled.candidates})
@@ -126,14 +109,9 @@ def _fill_mask(options):
 
 
 def _classify(options):
-    if bool(options.label) != bool(options.pattern):
-        raise InputError("Give --label and --pattern together, or neither to use --task.")
-    masked_lm = MaskedLM.from_pretrained(options.model, model_type=options.model_type, dtype=options.dtype)
-    if options.label:
-        pairs = [_label(text) for text in options.label]
-        words = dict(pairs)
-        if len(words) < len(pairs):
-            raise InputError("A label was given twice. Give all its words at once: --label LABEL=WORD,WORD.")
+    words = label_words(options)
+    masked_lm = load_masked_lm(options)
+    if words:
         pet = PETClassifier(masked_lm, options.pattern, words, max_length=options.max_length)
     else:
         pet = PETClassifier.from_preset(options.task, masked_lm, max_length=options.max_length)
@@ -144,13 +122,6 @@ def _classify(options):
             probabilities = {label: round(float(p), 6) for label, p in zip(labels, row, strict=True)}
             _print_json({"text": text, "label": labels[row.argmax()], "probabilities": probabilities})
         sys.stdout.flush()
-
-
-def _label(text):
-    label, equals, words = text.partition("=")
-    if not equals or not label or not words:
-        raise InputError(f"--label wants LABEL=WORD or LABEL=WORD,WORD. Received: {text!r}")
-    return label, words.replace("，", ",").split(",")
 
 
 def _chunks(path):

@@ -53,5 +53,13 @@ class TrainingDiverged(NlpgenError, ArithmeticError):
     """The loss of a training run is NaN or infinite."""
 
 
+class RunFailed(NlpgenError, RuntimeError):
+    """A run of a comparison failed; `finished` holds the runs before it."""
+
+    def __init__(self, message, finished=()):
+        super().__init__(message)
+        self.finished = list(finished)
+
+
 class CheckpointWarning(UserWarning):
     """Something in a checkpoint that a user should know, but that does not stop."""

@@ -34,6 +34,14 @@ def released(name):
     return path
 
 
+def shared_data(name):
+    """A folder of public data that nlpgen may not ship; the test is skipped where it is absent."""
+    path = SHARED / "data" / name
+    if not path.is_dir():
+        pytest.skip(f"needs the data set {name}")
+    return path
+
+
 def random_text(generator, length=20):
     """Characters of many scripts, emoji, combining marks and controls."""
     return "".join(chr(generator.choice(CHARACTERS)) for _ in range(generator.randrange(length)))

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-import jieba
 import numpy as np
 
 from nlpgen.checkpoints.files import existing_folder, read_json, replaced_folder, write_json
 from nlpgen.errors import InputError
+from nlpgen.text.words import word_cutter
 
 META = "meta.json"
 PARTS = ("tokens", "ends", "words")
@@ -50,7 +50,7 @@ def word_starts(text, offsets):
         [True, False, False, False]
     """
     borders, at = set(), 0
-    for word in jieba.cut(text):
+    for word in word_cutter().cut(text):
         borders.add(at)
         at += len(word)
     return [start in borders for start, _ in offsets]

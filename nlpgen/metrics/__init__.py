@@ -1,3 +1,26 @@
+from nlpgen.metrics.significance import (
+    Difference,
+    McNemar,
+    accuracy,
+    combined_p,
+    holm,
+    macro_f1,
+    mcnemar,
+    mean_sd,
+    paired_bootstrap,
+)
 from nlpgen.metrics.spans import SpanScores, span_scores
 
-__all__ = ["SpanScores", "span_scores"]
+__all__ = [
+    "Difference",
+    "McNemar",
+    "SpanScores",
+    "accuracy",
+    "combined_p",
+    "holm",
+    "macro_f1",
+    "mcnemar",
+    "mean_sd",
+    "paired_bootstrap",
+    "span_scores",
+]

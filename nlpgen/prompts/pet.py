@@ -10,7 +10,7 @@ from nlpgen.models import MaskedLM
 from nlpgen.prompts.calibration import CALIBRATIONS, calibrated, mean_prior
 from nlpgen.prompts.columns import count, joined, take
 from nlpgen.prompts.pattern import Pattern
-from nlpgen.prompts.presets import preset
+from nlpgen.prompts.presets import load_preset
 from nlpgen.prompts.prompt_classifier import PromptClassifier, softmax
 from nlpgen.prompts.saving import PATTERNS, is_ours, verbalizer_from, verbalizer_to
 from nlpgen.prompts.scorer import Scorer
@@ -136,14 +136,14 @@ class PETClassifier(PromptClassifier):
         """The patterns and label words of a task that come with nlpgen.
 
         Args:
-            name: a task, see `nlpgen.prompts.PRESETS`; `"sentiment"` has the five patterns of Su's PET post.
+            name: a task, see `nlpgen.prompts.preset_names`; `"sentiment"` has the five patterns of Su's PET post.
             mlm: a `MaskedLM`.
             options: further arguments of the constructor.
 
         Raises:
             InputError: if there is no such preset.
         """
-        found = preset(name)
+        found = load_preset(name)
         return cls(mlm, found.patterns, found.verbalizer, **{"max_length": found.max_length} | options)
 
     def fit(self, texts, labels, unlabeled=None, validation_data=None):

@@ -30,18 +30,18 @@ class Preset:
     max_length: int = 128
 
 
-def presets():
+def preset_names():
     """Names of the tasks."""
     return sorted(path.name.removesuffix(".json") for path in FOLDER.iterdir() if path.name.endswith(".json"))
 
 
-def preset(name):
+def load_preset(name):
     """The `Preset` of a task.
 
     Raises:
         InputError: if there is none, with the nearest name.
     """
-    names = presets()
+    names = preset_names()
     if name not in names:
         near = difflib.get_close_matches(str(name), names, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""

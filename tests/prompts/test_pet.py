@@ -5,7 +5,7 @@ import pytest
 
 from nlpgen import PETClassifier, Verbalizer
 from nlpgen.errors import InputError
-from nlpgen.prompts import Candidates, Pattern, Scorer, preset, presets
+from nlpgen.prompts import Candidates, Pattern, Scorer, load_preset, preset_names
 from nlpgen.prompts.prompt_classifier import softmax
 from tests.helpers import array, assert_close
 
@@ -222,9 +222,9 @@ def test_label_order_and_word_order_do_not_matter(embedded):
         np.testing.assert_allclose(found[::-1], expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", presets())
+@pytest.mark.parametrize("name", preset_names())
 def test_every_preset_predicts(embedded, name):
-    found = preset(name)
+    found = load_preset(name)
     pet = PETClassifier.from_preset(name, embedded)
     columns = {field: ["天气很好，我们去公园"] * 2 for field in pet._fields()}
     if isinstance(found.verbalizer, Candidates):

@@ -1,0 +1,111 @@
+"""`nlpgen fewshot`: compare methods on your own labels."""
+
+import difflib
+import sys
+from pathlib import Path
+
+from nlpgen.cli_options import add_model_options, add_task_options, label_words, load_masked_lm
+from nlpgen.data import read_labelled
+from nlpgen.errors import InputError
+from nlpgen.prompts import PETClassifier, Verbalizer, compare, learning_curve
+from nlpgen.tasks import TextClassifier
+
+
+def _pet(masked_lm, patterns, verbalizer, seed):
+    return PETClassifier(masked_lm, patterns, verbalizer)
+
+
+def _fine_tune(masked_lm, patterns, verbalizer, seed):
+    return TextClassifier(masked_lm, epochs=20, batch_size=8, seed=seed)
+
+
+# What `--methods` may name: function of (masked_lm, patterns, verbalizer, seed) to a classifier.
+METHODS = {"pet": _pet, "fine-tune": _fine_tune}
+
+
+def add_fewshot(verbs):
+    """Add the verb to the parsers of `nlpgen`."""
+    verb = verbs.add_parser("fewshot", help="compare methods on few labels: training sets, seeds, significance")
+    verb.add_argument("--train", required=True, metavar="FILE", help="labelled texts: .tsv, .csv or .jsonl")
+    verb.add_argument("--test", required=True, metavar="FILE", help="labelled texts to judge by")
+    verb.add_argument("--unlabeled", metavar="FILE", help="texts without labels, for the methods that learn from them")
+    verb.add_argument("--validation", metavar="FILE", help="labelled texts that methods may choose by")
+    verb.add_argument("--fields", metavar="NAME,NAME", help="columns that are texts (default text, and text_b if there)")
+    add_task_options(verb)
+    verb.add_argument(
+        "--methods", default=",".join(METHODS), metavar="NAME,NAME", help=f"of {', '.join(METHODS)} (default all)"
+    )
+    verb.add_argument(
+        "--reference", metavar="NAME", help="the method to test the others against (default fine-tune, if it is there)"
+    )
+    verb.add_argument(
+        "--sizes", metavar="N,N", help="numbers of labels to draw from --train, e.g. 0,8,32 (default: all of it once)"
+    )
+    verb.add_argument("--splits", type=int, default=5, metavar="N", help="training sets of each size (default 5)")
+    verb.add_argument("--seeds", type=int, default=3, metavar="N", help="runs on each training set (default 3)")
+    verb.add_argument("--cache", metavar="DIR", help="keeps finished runs: the same command goes on where it stopped")
+    verb.add_argument("--json", action="store_true", help="print JSON, predictions included, instead of Markdown")
+    verb.add_argument("--markdown", metavar="FILE", help="write the table to a file too")
+    verb.add_argument("--plot", metavar="FILE", help="draw accuracy against number of labels, a PNG")
+    add_model_options(verb)
+    verb.set_defaults(run=run_fewshot)
+
+
+def run_fewshot(options):
+    """Run the verb: the table goes to standard output, a line for each run to standard error."""
+    names = _names(options.methods)
+    sizes = _sizes(options.sizes)
+    words = label_words(options)
+    fields = options.fields.split(",") if options.fields else None
+    train, test = (read_labelled(path, fields) for path in (options.train, options.test))
+    settings = {
+        "seeds": range(options.seeds),
+        "reference": options.reference or ("fine-tune" if "fine-tune" in names else None),
+        "cache": options.cache,
+        "report": lambda run: print(f"nlpgen: {run}: {run.fit_seconds + run.predict_seconds:.1f} s", file=sys.stderr),
+    }
+    if options.unlabeled:
+        settings["unlabeled"] = read_labelled(options.unlabeled, tuple(train.columns), labelled=False)
+    if options.validation:
+        settings["validation"] = read_labelled(options.validation, fields)
+    masked_lm = load_masked_lm(options)
+    preset = None if words else PETClassifier.from_preset(options.task, masked_lm)
+    patterns, verbalizer = (options.pattern, words) if words else (preset.patterns, preset.verbalizer)
+    _check_labels(verbalizer, train, test)
+    classifiers = {name: METHODS[name](masked_lm, patterns, verbalizer, 0) for name in names}
+    if sizes:
+        found = learning_curve(classifiers, train, test, sizes, splits=options.splits, **settings)
+    else:
+        found = compare(classifiers, train, test, **settings)
+    print(found.to_json() if options.json else found.to_markdown(), end="")
+    if options.markdown:
+        Path(options.markdown).write_text(found.to_markdown(), encoding="utf-8")
+    if options.plot:
+        found.plot(options.plot)
+
+
+def _names(text):
+    names = text.split(",")
+    for name in names:
+        if name not in METHODS:
+            near = difflib.get_close_matches(name, METHODS, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise InputError(f"There is no method {name!r}.{hint} There are: {', '.join(METHODS)}.")
+    return names
+
+
+def _sizes(text):
+    parts = text.split(",") if text else []
+    if not all(part.strip().isdecimal() for part in parts):
+        raise InputError(f"--sizes wants whole numbers, e.g. 0,8,32. Received: {text!r}")
+    return [int(part) for part in parts]
+
+
+def _check_labels(verbalizer, *sets):
+    known = verbalizer.labels if isinstance(verbalizer, Verbalizer) else list(verbalizer)
+    unknown = sorted({label for data in sets for label in data.labels} - set(known))
+    if unknown:
+        raise InputError(
+            f"The files have labels without words: {', '.join(unknown[:10])}. There are words for {', '.join(known)}. "
+            "Give each label its words with --label, or correct the labels."
+        )

@@ -1,0 +1,83 @@
+"""`nlpgen fewshot` in this process."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from nlpgen.cli import main
+
+REVIEWS = Path(__file__).parents[1] / "examples" / "data" / "reviews.tsv"
+
+
+@pytest.fixture
+def files(tmp_path):
+    lines = REVIEWS.read_text(encoding="utf-8").strip().split("\n")
+    for name, part in (("train.tsv", lines[:12]), ("test.tsv", lines[12:])):
+        (tmp_path / name).write_text("\n".join(part) + "\n", encoding="utf-8")
+    return ["--train", tmp_path / "train.tsv", "--test", tmp_path / "test.tsv"]
+
+
+def run(capsys, *arguments):
+    code = main(["fewshot", *(str(argument) for argument in arguments)])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_a_learning_curve(capsys, files, tmp_path):
+    outputs = ["--markdown", tmp_path / "table.md", "--plot", tmp_path / "curve.png", "--cache", tmp_path / "cache"]
+    options = [*files, "--sizes", "0,4", "--splits", 2, "--seeds", 1, *outputs]
+    code, out, err = run(capsys, *options)
+    assert code == 0
+    lines = out.splitlines()
+    assert [line.split("|")[1:4] for line in lines[2:5]] == [
+        [" pet ", " 0 ", " 1 "],
+        [" pet ", " 4 ", " 1 "],
+        [" fine-tune ", " 4 ", " 2 "],
+    ]
+    assert "against fine-tune" in lines[0]
+    assert err.count("nlpgen: fine-tune, 4 labels, split") == 2
+    assert (tmp_path / "table.md").read_text(encoding="utf-8") == out
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+    assert len(list((tmp_path / "cache").iterdir())) == 4
+    assert run(capsys, *options)[1] == out
+
+
+def test_labels_of_ones_own_as_json(capsys, files, tmp_path):
+    task = ["--label", "正面=很", "--label", "负面=不", "--pattern", "[MASK]满意。{text}"]
+    code, out, _ = run(capsys, *files, *task, "--methods", "pet", "--json")
+    assert code == 0
+    value = json.loads(out)
+    assert (value["reference"], value["test_rows"]) == (None, 12)
+    assert value["table"][0]["accuracy"] == sum(
+        a == b for a, b in zip(value["runs"][0]["predictions"], value["expected"], strict=True)
+    ) / len(value["expected"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--methods", "pte"], "There is no method 'pte'. Did you mean 'pet'? There are: pet, fine-tune"),
+        (["--sizes", "0,x"], "--sizes wants whole numbers"),
+        (["--sizes", "13", "--methods", "pet"], "need 13 rows, but there are 12"),
+        (["--seeds", "0"], "`seeds` must be"),
+        (["--reference", "tfidf"], "`reference` must be one of pet, fine-tune"),
+        (["--label", "好=好"], "--label and --pattern together"),
+        (
+            ["--label", "好=好", "--label", "坏=坏", "--pattern", "[MASK]{text}"],
+            "labels without words: 正面, 负面. There are words for 好, 坏",
+        ),
+        (["--fields", "title"], "a.tsv has no column title"),
+        (["--task", "nothing"], "no preset 'nothing'"),
+        (["--unlabeled", "nowhere.txt"], "nowhere.txt"),
+    ],
+)
+def test_bad_input_is_a_message_and_an_exit_code(capsys, files, tmp_path, arguments, message):
+    (tmp_path / "a.tsv").write_text("text\tlabel\n好\t正面\n", encoding="utf-8")
+    if arguments[0] == "--fields":
+        files = ["--train", tmp_path / "a.tsv", "--test", tmp_path / "a.tsv"]
+    code, out, err = run(capsys, *files, *arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("nlpgen: ")
+    assert message in err
+    assert "Traceback" not in err
