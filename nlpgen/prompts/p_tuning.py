@@ -157,8 +157,7 @@ class PTuningClassifier(PromptClassifier):
                 held_columns,
                 check_labels(held_out[1], held_columns, self._labels_of(held_columns), "validation "),
             )
-        lm = self._own_lm()
-        scorer = self._new_scorer(lm, self._new_prompt(), self._new_prefix())
+        scorer = self._worker()
         self._start(scorer)
 
         def score():
@@ -180,7 +179,7 @@ class PTuningClassifier(PromptClassifier):
             patience=self.patience,
             verbose=self.verbose,
         )
-        self.lm_, self._scorer = lm, scorer
+        self.lm_, self._scorer = scorer.lm, scorer
         return self
 
     def save(self, folder):
@@ -316,6 +315,21 @@ class PTuningClassifier(PromptClassifier):
             ours.assign(theirs)
         return lm
 
+    def _worker(self):
+        """The scorer to be trained, which a further `fit` finds compiled."""
+        names = ("pattern", "trainable", "prompt_encoder", "prompt_hidden_size", "prefix_length", "prefix_hidden_size")
+        names += ("head", "max_length", "truncate_side", "order", "normalization")
+        key = id(self.lm), repr(self._verbalizer()), repr(self.classes_), *(repr(getattr(self, n)) for n in names)
+        if getattr(self, "_kept", (None, None))[0] != key:
+            self._kept = key, self._new_scorer(self._own_lm(), self._new_prompt(), self._new_prefix())
+        scorer = self._kept[1]
+        if self.trainable == "all":
+            scorer.lm.set_weights(self.lm.get_weights())
+        elif self.trainable == "prompt+head":
+            for ours, theirs in zip(head_variables(scorer.lm), head_variables(self.lm), strict=True):
+                ours.assign(theirs)
+        return scorer
+
     def _new_prompt(self):
         count = self._patterns()[0].num_virtual
         if not count:
@@ -373,11 +387,10 @@ class PTuningClassifier(PromptClassifier):
                 if len(weight.shape) > 1:
                     stddev = 0.02 if weight.name == "embeddings" else math.sqrt(2 / sum(weight.shape[-2:]))
                     weight.assign(generator.normal(0, stddev, weight.shape))
+                else:
+                    weight.assign(np.zeros(weight.shape))
         if model.prompt is not None:
             model.prompt.embeddings.assign(self._first_vectors(table, model.prompt.num_tokens, generator))
-        for i, variable in enumerate(model.variables):
-            if variable.path.endswith("seed_generator_state"):
-                variable.assign(np.array([self.seed % 2**32, i], dtype="uint32"))
 
     def _first_vectors(self, table, n, generator):
         tokenizer = self.lm.tokenizer

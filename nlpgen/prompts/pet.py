@@ -129,7 +129,7 @@ class PETClassifier(PromptClassifier):
         self.patience = patience
         self.seed = seed
         self.verbose = verbose
-        self._untrained = {}  # scorers of the model as it was given, compiled on first use
+        self._untrained, self._workers = {}, {}  # scorers of the model as it was given, and of copies to be trained
 
     @classmethod
     def from_preset(cls, name, mlm, **options):
@@ -293,8 +293,7 @@ class PETClassifier(PromptClassifier):
 
     def _scorer(self, pattern):
         """The scorer of the model as it was given."""
-        options = self.max_length, self.truncate_side, self.order, self.normalization
-        key = (id(self.mlm), pattern.template, repr(self._verbalizer()), *options)
+        key = self._key(pattern)
         if key not in self._untrained:
             self._untrained[key] = self._new_scorer(self.mlm, pattern)
         return self._untrained[key]
@@ -387,7 +386,7 @@ class PETClassifier(PromptClassifier):
         """`(scorer, history)` for each pattern and repetition, trained on its own set `(columns, targets)`."""
         found = []
         for i, (columns, targets) in enumerate(sets):
-            scorer = self._new_scorer(copy_of_model(self.mlm), self._patterns()[i // self.repetitions])
+            scorer = self._worker(i)
 
             def score(scorer=scorer):
                 return float((scorer.label_scores(held_out[0]).argmax(axis=1) == held_out[1]).mean())
@@ -409,6 +408,21 @@ class PETClassifier(PromptClassifier):
             )
             found.append((scorer, history))
         return found
+
+    def _worker(self, index):
+        """The scorer of a copy of the model, which a further `fit` finds compiled."""
+        pattern = self._patterns()[index // self.repetitions]
+        key = index, self._key(pattern)
+        if key not in self._workers:
+            self._workers[key] = self._new_scorer(copy_of_model(self.mlm), pattern)
+        else:
+            self._workers[key].lm.set_weights(self.mlm.get_weights())
+        return self._workers[key]
+
+    def _key(self, pattern):
+        """What a scorer depends on."""
+        options = self.max_length, self.truncate_side, self.order, self.normalization
+        return (id(self.mlm), pattern.template, repr(self._verbalizer()), *options)
 
     def _labelled_by_others(self, said, weights, index, generation, columns, targets, pool, generator):
         """iPET's next training set of a model: the labelled texts, and those that others are surest about."""

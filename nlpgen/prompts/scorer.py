@@ -9,7 +9,7 @@ from nlpgen.models import CausalLM
 from nlpgen.prompts.pattern import Cloze
 from nlpgen.prompts.prompt_model import HIDDEN, PromptModel
 from nlpgen.prompts.verbalizer import NORMALIZATIONS, ORDERS, Candidates, Plan, plan, word_ids
-from nlpgen.text import length_batches, pad
+from nlpgen.text import check_truncation, length_batches, pad
 
 TOKENS_PER_BATCH = 2048
 
@@ -73,6 +73,7 @@ class Scorer:
         self.truncate_side, self.order, self.normalization = truncate_side, order, normalization
         self.tokenizer, self.causal = lm.tokenizer, isinstance(lm, CausalLM)
         self._check()
+        check_truncation(max_length, truncate_side)
         limits = [n for n in (max_length, lm.backbone.longest) if n is not None]
         self.max_length = min(limits, default=None)
         self.by_input = isinstance(verbalizer, Candidates)

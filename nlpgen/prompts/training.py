@@ -9,7 +9,7 @@ from nlpgen.errors import InputError
 from nlpgen.prompts.auxiliary import MaskedRows, NextTokenRows, token_loss
 from nlpgen.prompts.columns import count
 from nlpgen.prompts.verbalizer import label_problems
-from nlpgen.tasks.fine_tuning import fine_tune
+from nlpgen.tasks.fine_tuning import fine_tune, seed_dropout
 from nlpgen.text import bucket
 
 
@@ -81,6 +81,7 @@ def train(scorer, columns, targets, unlabeled, losses, *, seed, batch_size, scor
         weights = [mask * (weight * mask.size / max(mask.sum(), 1)) for _, _, mask, weight in parts]
         return x, y, {"labels": label_weights, "tokens": np.concatenate(weights) * len(parts)}
 
+    seed_dropout(scorer.model, seed)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     if auxiliary:
         loss = {"labels": loss, "tokens": token_loss}

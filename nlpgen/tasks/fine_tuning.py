@@ -3,6 +3,7 @@
 import math
 import time
 
+import keras
 import numpy as np
 
 from nlpgen.errors import InputError, TrainingDiverged
@@ -55,11 +56,16 @@ def start(model, source, seed):
     for weight in model.weights:
         if id(weight) not in pretrained and weight.name == "kernel" and np.any(weight.numpy()):
             weight.assign(np.clip(generator.normal(0, stddev, weight.shape), -2 * stddev, 2 * stddev))
+    seed_dropout(model, seed)
+    if isinstance(source, PooledEncoder) and getattr(model, "pooler", None) is not None:
+        model.pooler.set_weights(source.dense.get_weights())
+
+
+def seed_dropout(model, seed):
+    """Set the seeds of all dropout layers of a model."""
     for i, variable in enumerate(model.variables):
         if variable.path.endswith("seed_generator_state"):
             variable.assign(np.array([seed % 2**32, i], dtype="uint32"))
-    if isinstance(source, PooledEncoder) and getattr(model, "pooler", None) is not None:
-        model.pooler.set_weights(source.dense.get_weights())
 
 
 def fine_tune(
@@ -81,7 +87,8 @@ def fine_tune(
 ):
     """Train a model; with `score` it ends with the weights of its best epoch, the first of equally good ones.
 
-    The optimizer is AdamW; the learning rate rises over the first tenth of the steps and falls to zero.
+    The optimizer is AdamW; the learning rate rises over the first tenth of the steps and falls to zero. A model that
+    was trained before with the same options is not compiled again.
 
     Args:
         model: a built model.
@@ -105,14 +112,13 @@ def fine_tune(
     steps = epochs * -(-len(lengths) // batch_size)
     warmup = steps // 10
     schedule = WarmupStableDecay(learning_rate, steps, warmup, steps - warmup)
-    optimizer = adamw(schedule, weight_decay)
-    if factors:
-        optimizer = BertAdam(schedule, weight_decay=weight_decay, factors=factors, clip=1.0)
-    model.compile(optimizer, loss, loss_weights, jit_compile=model.jit_compile)
+    learning_rates = (float(schedule(step)) for step in range(steps))
+    optimizer = compiled_optimizer(model, weight_decay, loss, loss_weights, factors)
     generator, history, best = np.random.default_rng(seed), [], None
     for epoch in range(1, epochs + 1):
         begin, total = time.perf_counter(), 0.0
         for indices, length in shuffled_batches(lengths, batch_size, generator):
+            optimizer.learning_rate = next(learning_rates)
             value = float(model.train_on_batch(*batch(indices, length), return_dict=True)["loss"])
             if not math.isfinite(value):
                 raise TrainingDiverged(
@@ -132,6 +138,25 @@ def fine_tune(
     if best is not None:
         model.set_weights(best[2])
     return history
+
+
+def compiled_optimizer(model, weight_decay, loss=None, loss_weights=None, factors=None):
+    """The new optimizer of a model that is compiled with it, or, where it is compiled so already, its old one, set
+    back. What the learning rate is, its user says at each step.
+    """
+    loss_config = keras.tree.map_structure(lambda each: keras.saving.serialize_keras_object(each), loss)
+    options = repr((weight_decay, loss_config, loss_weights, factors))
+    if model.compiled and getattr(model, "compiled_for", None) == options:
+        for variable in model.optimizer.variables:
+            variable.assign(np.zeros(variable.shape))
+        return model.optimizer
+    if factors:
+        optimizer = BertAdam(0.0, weight_decay=weight_decay, factors=factors, clip=1.0)
+    else:
+        optimizer = adamw(0.0, weight_decay)
+    model.compile(optimizer, loss, loss_weights, jit_compile=model.jit_compile)
+    model.compiled_for = options
+    return optimizer
 
 
 def check_seed(seed):

@@ -247,3 +247,12 @@ def test_prompt_encoder_layers_save(tmp_path):
         np.testing.assert_array_equal(array(twin(index)), array(layer(index)))
         assert keras.saving.serialize_keras_object(layer)["registered_name"].startswith("nlpgen>")
         assert ops.shape(layer(index))[0] == 2
+
+
+@pytest.mark.parametrize("trainable", ["prompt", "prompt+head", "all"])
+def test_a_second_fit_knows_nothing_of_the_first(embedded, trainable):
+    options = QUICK | {"epochs": 2, "trainable": trainable, "prefix_length": 1}
+    clf = PTuningClassifier(embedded, PATTERN, WORDS, **options)
+    clf.fit(TEXTS[::-1], LABELS[::-1]).fit(TEXTS, LABELS)
+    fresh = PTuningClassifier(embedded, PATTERN, WORDS, **options).fit(TEXTS, LABELS)
+    np.testing.assert_array_equal(clf.predict_proba(TEXTS), fresh.predict_proba(TEXTS))

@@ -49,7 +49,7 @@ def test_only_the_text_is_cut(max_length, side, own):
 @pytest.mark.parametrize(
     ("template", "room", "expected"),
     [
-        ("{a}，{b}[MASK]", 8, "好好好，吃吃"),  # equal: the longest is cut
+        ("{a}，{b}[MASK]", 8, "好好，吃吃吃"),  # the longest first, of equal ones the first
         ("{a:1}，{b}[MASK]", 8, "好好好好，吃"),  # b first
         ("{a:1}，{b}[MASK]", 5, "好好，"),  # all of b, then a
         ("{a}，{b:1}[MASK]", 5, "，吃吃"),

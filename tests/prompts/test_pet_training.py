@@ -168,3 +168,11 @@ def test_texts_with_several_labels_are_counted(embedded):
         PETClassifier(embedded, PATTERNS[0], WORDS, **QUICK | {"epochs": 1}).fit(
             ["好", "好", "坏"], ["正面", "正面", "负面"]
         )
+
+
+def test_a_second_fit_knows_nothing_of_the_first(embedded):
+    options = QUICK | {"epochs": 2, "seed": 3}
+    pet = PETClassifier(embedded, PATTERNS, WORDS, **options)
+    pet.fit(TEXTS[::-1], LABELS[::-1]).set_params(seed=3).fit(TEXTS, LABELS)
+    fresh = PETClassifier(embedded, PATTERNS, WORDS, **options).fit(TEXTS, LABELS)
+    np.testing.assert_array_equal(pet.predict_proba(TEXTS), fresh.predict_proba(TEXTS))
