@@ -55,3 +55,7 @@ class TrainingDiverged(NlpgenError, ArithmeticError):
 
 class CheckpointWarning(UserWarning):
     """Something in a checkpoint that a user should know, but that does not stop."""
+
+
+class InputWarning(UserWarning):
+    """Something in texts or labels that a user should know, but that does not stop."""

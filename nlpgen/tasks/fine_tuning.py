@@ -11,8 +11,8 @@ from nlpgen.text import shuffled_batches
 from nlpgen.training import WarmupStableDecay, adamw
 
 
-def copy_of_backbone(model):
-    """The backbone of a model, built anew with equal weights, so that training leaves the model as it was.
+def tokenized_backbone(model):
+    """The backbone of a model that has a tokenizer.
 
     Raises:
         InputError: if it is no model of nlpgen, or has no tokenizer.
@@ -25,6 +25,16 @@ def copy_of_backbone(model):
     backbone = backbone_of(model)
     if backbone.tokenizer is None:
         raise InputError("The model has no tokenizer. Load it from a folder with a vocabulary, or set `tokenizer`.")
+    return backbone
+
+
+def copy_of_backbone(model):
+    """The backbone of a model, built anew with equal weights, so that training leaves the model as it was.
+
+    Raises:
+        InputError: if it is no model of nlpgen, or has no tokenizer.
+    """
+    backbone = tokenized_backbone(model)
     twin = type(backbone).from_config(backbone.get_config())
     for each in (backbone, twin):
         if not each.built:
