@@ -5,20 +5,10 @@ import pytest
 from nlpgen import TextClassifier
 from nlpgen.errors import InputError, NonFiniteOutput, TrainingDiverged
 from tests.helpers import array
-from tests.tasks.helpers import tiny_bert
+from tests.tasks.helpers import examples, tiny_bert
 
 pytestmark = pytest.mark.backends
 FAST = {"epochs": 8, "batch_size": 16, "learning_rate": 3e-2, "dropout": 0.0}
-
-
-def examples(n, seed):
-    """Texts of 1 to 9 characters, "有" where 甲 is among them."""
-    generator = np.random.default_rng(seed)
-    texts = ["".join(generator.choice(list("乙丙丁天地人山水"), generator.integers(1, 9))) for _ in range(n)]
-    for i in range(0, n, 2):
-        at = generator.integers(0, len(texts[i]) + 1)
-        texts[i] = texts[i][:at] + "甲" + texts[i][at:]
-    return texts, ["有" if "甲" in text else "无" for text in texts]
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +65,7 @@ def test_the_same_seed_gives_the_same_model_and_the_given_one_stays():
 
 def test_the_best_epoch_is_kept():
     data, held_out = examples(32, 6), examples(41, 7)
-    classifier = TextClassifier(tiny_bert(), **FAST | {"epochs": 6, "learning_rate": 0.03}).fit(*data, validation_data=held_out)
+    classifier = TextClassifier(tiny_bert(), **FAST | {"epochs": 6, "learning_rate": 0.03}).fit(*data, held_out)
     scores = [epoch["score"] for epoch in classifier.history_]
     assert classifier.score(*held_out) == pytest.approx(max(scores))
 

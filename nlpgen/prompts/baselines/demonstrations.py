@@ -106,11 +106,11 @@ class DemonstrationClassifier(Classifier, Estimator):
         return classifier
 
     def _set(self, rows, targets, vectors):
+        self._asked = Asked(self.masked_lm, self._pattern(), self._verbalizer(), self.max_length)
         self._encoder = SentenceEncoder(tokenized_backbone(self.masked_lm))
         self._encoder.build()
-        self.examples_, self.example_labels_, self.classes_ = rows, targets, self._verbalizer().labels
         self.vectors_ = self._vectors(rows) if vectors is None else vectors
-        self._asked = Asked(self.masked_lm, self._pattern(), self._verbalizer(), self.max_length)
+        self.examples_, self.example_labels_, self.classes_ = rows, targets, self._verbalizer().labels
 
     def _proba(self, rows):
         nearest = np.argsort(-self._vectors(rows) @ self.vectors_.T, axis=1, kind="stable")

@@ -6,7 +6,7 @@ from keras import ops
 
 from nlpgen.errors import InputError
 from nlpgen.models import SentenceEncoder, SequenceClassifier
-from nlpgen.prompts.baselines.logistic import fit_standardized
+from nlpgen.prompts.baselines.logistic import fit_standardized, scikit_learn
 from nlpgen.tasks import (
     TextClassifier,
     check_labelled,
@@ -98,6 +98,7 @@ class SetFitClassifier(TextClassifier):
             held_out = check_labelled(*held_out, classes, "validation ")
         targets = np.array([classes.index(label) for label in labels])
         pairs, same = contrastive_pairs(targets, self.iterations, np.random.default_rng(self.seed))
+        scikit_learn("sklearn.linear_model")  # before the training, which may be long
         encoder = SentenceEncoder(copy_of_backbone(self.model), self.pooling)
         encoder.build()
         start(encoder, self.model, self.seed)
