@@ -6,7 +6,7 @@ from nlpgen.errors import InputError
 from nlpgen.estimator import Estimator
 from nlpgen.models import NextSentence
 from nlpgen.prompts.baselines.folder import open_learned, save_learned
-from nlpgen.prompts.baselines.logistic import fit_logistic
+from nlpgen.prompts.baselines.logistic import fit_logistic, scikit_learn
 from nlpgen.tasks import (
     JOINED_BY,
     Classifier,
@@ -82,12 +82,13 @@ class NSPClassifier(Classifier, Estimator):
             InputError: if texts, labels or options are wrong.
             NlpgenError: if scikit-learn is not installed.
         """
-        classes, rows, labels = self.classes_, as_tuples(texts), list(labels)
+        classes = self.classes_
         n = len(classes)
-        if not rows and not labels:
+        if not len(labels) and not as_tuples(texts):
             self.scale_, self.shift_ = np.ones(n), np.zeros(n)
             return self
-        rows, labels, _ = check_training(rows, labels, classes)
+        rows, labels, _ = check_training(texts, labels, classes)
+        scikit_learn("sklearn.linear_model")  # before the model is asked, which may be long
         odds = self.log_odds(rows).reshape(-1, 1)  # (rows * labels, 1)
         own = np.tile(np.eye(n), (len(rows), 1))  # (rows * labels, labels)
         is_right = np.equal.outer([classes.index(label) for label in labels], np.arange(n)).ravel().astype(int)

@@ -92,13 +92,12 @@ class SetFitClassifier(TextClassifier):
         check_seed(self.seed)
         if not isinstance(self.iterations, int) or isinstance(self.iterations, bool) or self.iterations < 1:
             raise InputError(f"`iterations` must be a whole number, 1 or more. Received: {self.iterations!r}")
+        scikit_learn("sklearn.linear_model")  # before the training, which may be long
         rows, labels, classes = check_training(texts, labels)
         held_out = check_validation(validation_data)
         if held_out is not None:
             held_out = check_labelled(*held_out, classes, "validation ")
         targets = np.array([classes.index(label) for label in labels])
-        pairs, same = contrastive_pairs(targets, self.iterations, np.random.default_rng(self.seed))
-        scikit_learn("sklearn.linear_model")  # before the training, which may be long
         encoder = SentenceEncoder(copy_of_backbone(self.model), self.pooling)
         encoder.build()
         start(encoder, self.model, self.seed)
@@ -119,11 +118,20 @@ class SetFitClassifier(TextClassifier):
                 set_head()
                 return float((outputs_of(model, held_encodings).argmax(axis=-1) == expected).mean())
 
+        history = self._tune(encoder, encodings, targets, score)
+        self.c_ = set_head()
+        self.model_, self.classes_, self.history_ = model, classes, history
+        return self
+
+    def _tune(self, encoder, encodings, targets, score):
+        """Train the encoder on pairs of texts; returns the history."""
+        pairs, same = contrastive_pairs(targets, self.iterations, np.random.default_rng(self.seed))
+
         def batch(indices, length):
             both = [encodings[i] for i in pairs[indices].ravel()]
             return inputs_of(encoder, both, length), same[indices], None
 
-        history = fine_tune(
+        return fine_tune(
             encoder,
             [max(len(encodings[i]), len(encodings[j])) for i, j in pairs],
             batch,
@@ -136,9 +144,6 @@ class SetFitClassifier(TextClassifier):
             score=score,
             verbose=self.verbose,
         )
-        self.c_ = set_head()
-        self.model_, self.classes_, self.history_ = model, classes, history
-        return self
 
 
 @keras.saving.register_keras_serializable("nlpgen")
