@@ -11,7 +11,8 @@ JAX = ["jax>=0.4.30"]
 TORCH = ["torch>=2.10"]  # below, torch.load(weights_only=True) can be made to run code (CVE-2026-24747)
 ONNX = ["onnx>=1.17", "onnxruntime>=1.20", "tf2onnx>=1.17"]
 PLOT = ["matplotlib>=3.8", "tensorboard>=2.18"]
-TEST = [*PLOT, *ONNX, "pytest>=8", "scikit-learn>=1.4", "setuptools>=77", "transformers>=4.50"]
+SKLEARN = ["scikit-learn>=1.4"]
+TEST = [*PLOT, *ONNX, *SKLEARN, "pytest>=8", "setuptools>=77", "transformers>=4.50"]
 BENCH = ["psutil>=5.9", "transformers>=4.50"]
 DEV = ["ruff>=0.9"]
 
@@ -43,6 +44,7 @@ setup(
         "torch": TORCH,
         "onnx": ONNX,
         "plot": PLOT,
+        "sklearn": SKLEARN,
         "test": TEST,
         "bench": BENCH,
         "dev": [*JAX, *TORCH, *PLOT, *TEST, *BENCH, *DEV],

@@ -63,3 +63,7 @@ class RunFailed(NlpgenError, RuntimeError):
 
 class CheckpointWarning(UserWarning):
     """Something in a checkpoint that a user should know, but that does not stop."""
+
+
+class InputWarning(UserWarning):
+    """Something in texts or labels that a user should know, but that does not stop."""

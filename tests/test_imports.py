@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "models": {"text", "checkpoints", "layers"},
     "data": {"text", "checkpoints"},  # of checkpoints: folders that are written whole
     "training": {"checkpoints"},
-    "prompts": {"text", "data", "models", "training", "metrics", "tasks"},
+    "prompts": {"text", "data", "models", "training", "metrics", "tasks", "checkpoints"},  # of checkpoints: as data
     "metrics": set(),
     "tasks": {"text", "models", "training", "metrics"},
 }

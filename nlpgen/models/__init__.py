@@ -23,6 +23,7 @@ from nlpgen.models.roberta import Roberta, RobertaConfig
 from nlpgen.models.roformer import RoFormer, RoFormerConfig
 from nlpgen.models.roformer_v2 import RoFormerV2, RoFormerV2Config
 from nlpgen.models.rotary_decoder import RotaryDecoder
+from nlpgen.models.sentence_encoder import SENTENCE_POOLINGS, SentenceEncoder
 from nlpgen.models.seq2seq_lm import Seq2SeqLM
 from nlpgen.models.t5 import MT5, T5, MT5Encoder, T5Config, T5Encoder
 from nlpgen.models.tagger import POINTERS, TAG_DECODERS, SequenceTagger, SpanTagger, load_tagger
@@ -34,6 +35,7 @@ __all__ = [
     "GPT2ML",
     "MT5",
     "POINTERS",
+    "SENTENCE_POOLINGS",
     "T5",
     "TAG_DECODERS",
     "Albert",
@@ -76,6 +78,7 @@ __all__ = [
     "Roberta",
     "RobertaConfig",
     "RotaryDecoder",
+    "SentenceEncoder",
     "Seq2SeqLM",
     "SequenceClassifier",
     "SequenceTagger",

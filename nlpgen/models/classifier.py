@@ -42,14 +42,7 @@ class SequenceClassifier(PretrainedModel):
 
     def __init__(self, backbone, labels, pooling="cls", dropout=0.1, max_length=None, **kwargs):
         super().__init__(dtype=backbone.dtype_policy, **kwargs)
-        if pooling not in SEQUENCE_POOLINGS:
-            known = ", ".join(map(repr, SEQUENCE_POOLINGS))
-            raise InputError(f"`pooling` must be one of {known}. Received: {pooling!r}")
-        if pooling in FIRST and isinstance(backbone, Decoder):
-            raise InputError(
-                f"The first token of a {type(backbone).__name__} sees nothing of the text, so pooling={pooling!r} "
-                "would be the same for all texts. Use pooling='last' or 'mean'."
-            )
+        check_pooling(pooling, SEQUENCE_POOLINGS, backbone)
         self.backbone = backbone
         self.tokenizer = backbone.tokenizer
         self.labels = check_labels(labels)
@@ -117,20 +110,43 @@ class SequenceClassifier(PretrainedModel):
         """What the dense layer sees of each text, `(batch, hidden_size)`."""
         if self.pooler is not None:
             return self.pooler(self.backbone(inputs)[:, 0])
-        if self.pooling != "first_last_mean":
-            return self.pool(self.backbone(inputs), token_mask(self.backbone, inputs))
-        first = self.backbone.embed(inputs)
-        last = self.backbone.encode(first, inputs)
-        if first.shape[-1] != last.shape[-1]:
-            raise InputError(
-                f"'first_last_mean' needs embeddings as wide as hidden states. {type(self.backbone).__name__} has "
-                f"{first.shape[-1]} and {last.shape[-1]}: use 'mean'."
-            )
-        return self.pool((first + last) / 2, token_mask(self.backbone, inputs))
+        return pooled(self.backbone, self.pool, inputs, first_last=self.pooling == "first_last_mean")
 
     def get_config(self):
         options = {"labels": self.labels, "pooling": self.pooling, "dropout": self.dropout.rate}
         return super().get_config() | options | {"max_length": self.max_length}
+
+
+def check_pooling(pooling, known, backbone):
+    """Raise `InputError` unless `pooling` is one of `known` that makes sense on the backbone."""
+    if pooling not in known:
+        raise InputError(f"`pooling` must be one of {', '.join(map(repr, known))}. Received: {pooling!r}")
+    if pooling in FIRST and isinstance(backbone, Decoder):
+        raise InputError(
+            f"The first token of a {type(backbone).__name__} sees nothing of the text, so pooling={pooling!r} "
+            "would be the same for all texts. Use pooling='last' or 'mean'."
+        )
+
+
+def pooled(backbone, pool, inputs, first_last=False):
+    """One vector for each text, `(batch, hidden_size)`.
+
+    Args:
+        backbone: a `Backbone`.
+        pool: a `Pooling`.
+        inputs: those of the backbone.
+        first_last: whether the mean of embeddings and last hidden states is pooled instead of the latter.
+    """
+    if not first_last:
+        return pool(backbone(inputs), token_mask(backbone, inputs))
+    first = backbone.embed(inputs)
+    last = backbone.encode(first, inputs)
+    if first.shape[-1] != last.shape[-1]:
+        raise InputError(
+            f"'first_last_mean' needs embeddings as wide as hidden states. {type(backbone).__name__} has "
+            f"{first.shape[-1]} and {last.shape[-1]}: use 'mean'."
+        )
+    return pool((first + last) / 2, token_mask(backbone, inputs))
 
 
 def token_mask(backbone, inputs):

@@ -1,3 +1,11 @@
+from nlpgen.prompts.baselines import (
+    DemonstrationClassifier,
+    FineTuneClassifier,
+    LinearProbeClassifier,
+    NSPClassifier,
+    SetFitClassifier,
+    TfidfClassifier,
+)
 from nlpgen.prompts.comparison import Comparison, Run
 from nlpgen.prompts.label_words import find_label_words
 from nlpgen.prompts.p_tuning import PTuningClassifier
@@ -14,6 +22,10 @@ __all__ = [
     "Candidates",
     "Cloze",
     "Comparison",
+    "DemonstrationClassifier",
+    "FineTuneClassifier",
+    "LinearProbeClassifier",
+    "NSPClassifier",
     "PETClassifier",
     "PTuningClassifier",
     "Pattern",
@@ -22,6 +34,8 @@ __all__ = [
     "PromptServer",
     "Run",
     "Scorer",
+    "SetFitClassifier",
+    "TfidfClassifier",
     "Verbalizer",
     "compare",
     "find_label_words",

@@ -12,8 +12,8 @@ from nlpgen.text import shuffled_batches
 from nlpgen.training import BertAdam, WarmupStableDecay, adamw
 
 
-def copy_of_backbone(model):
-    """The backbone of a model, built anew with equal weights, so that training leaves the model as it was.
+def tokenized_backbone(model):
+    """The backbone of a model that has a tokenizer.
 
     Raises:
         InputError: if it is no model of nlpgen, or has no tokenizer.
@@ -26,11 +26,20 @@ def copy_of_backbone(model):
     backbone = backbone_of(model)
     if backbone.tokenizer is None:
         raise InputError("The model has no tokenizer. Load it from a folder with a vocabulary, or set `tokenizer`.")
-    return copy_of(backbone)
+    return backbone
+
+
+def copy_of_backbone(model):
+    """The backbone of a model, built anew with equal weights, so that training leaves the model as it was.
+
+    Raises:
+        InputError: if it is no model of nlpgen, or has no tokenizer.
+    """
+    return copy_of(tokenized_backbone(model))
 
 
 def copy_of(model):
-    """A model built anew with equal weights, so that training leaves the first as it is."""
+    """A model built anew with equal weights."""
     twin = type(model).from_config(model.get_config())
     for each in (model, twin):
         if not each.built:

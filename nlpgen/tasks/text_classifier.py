@@ -6,17 +6,27 @@ import keras
 import numpy as np
 from keras import ops
 
-from nlpgen.errors import InputError, NonFiniteOutput
+from nlpgen.errors import InputError
 from nlpgen.estimator import Estimator
 from nlpgen.models import SequenceClassifier
-from nlpgen.tasks.fine_tuning import check_seed, check_validation, copy_of_backbone, fine_tune, start
-from nlpgen.text import check_texts, length_batches, pad
+from nlpgen.tasks.classifier import Classifier, softmax
+from nlpgen.tasks.encoding import encode, inputs_of, outputs_of
+from nlpgen.tasks.fine_tuning import (
+    check_seed,
+    check_validation,
+    copy_of_backbone,
+    fine_tune,
+    start,
+    tokenized_backbone,
+)
+from nlpgen.tasks.labelled import as_tuples, check_labelled, check_training
 
 
-class TextClassifier(Estimator):
+class TextClassifier(Classifier, Estimator):
     """A classifier of texts, or of pairs of texts, that fine-tunes a pretrained model.
 
-    A text is a string; a pair is a tuple of two strings. Wherever a list of texts is taken, so is a list of pairs.
+    A text is a string; a pair is a tuple of two strings, and of a longer tuple the second and later strings are one
+    text, joined by `；`. Several are a list, or columns `{field: list of strings}`.
 
     Args:
         model: the pretrained model: a `Backbone`, or a model on one such as a `MaskedLM`. It stays as it is: each `fit`
@@ -93,13 +103,29 @@ class TextClassifier(Estimator):
 
     def save_pretrained(self, folder, format="nlpgen", dtype=None):
         """Write the trained model with its labels; the arguments are those of `PretrainedModel.save_pretrained`."""
-        self._fitted().save_pretrained(folder, format, dtype)
+        self._check_fitted()
+        self.model_.save_pretrained(folder, format, dtype)
+
+    def save(self, folder):
+        """Write what was learned, the model included, for `load`."""
+        self.save_pretrained(folder)
+
+    @classmethod
+    def load(cls, folder, backbone=None):
+        """Read what `save` wrote; probabilities are the same. Options of the training have their defaults.
+
+        Args:
+            folder: where it was saved.
+            backbone: the model that a further `fit` starts from; the trained one by default.
+        """
+        classifier = cls.from_pretrained(folder)
+        return classifier if backbone is None else classifier.set_params(model=backbone)
 
     def fit(self, texts, labels, validation_data=None):
         """Train on labelled texts, from the pretrained model, whatever was learned before.
 
         Args:
-            texts: a list of strings, or of pairs.
+            texts: a list of strings or of pairs, or columns.
             labels: a list of strings, as many.
             validation_data: `(texts, labels)`; the weights of the epoch with the best accuracy there are kept.
 
@@ -111,25 +137,21 @@ class TextClassifier(Estimator):
             TrainingDiverged: if the loss is no longer a number.
         """
         check_seed(self.seed)
-        labels = list(labels)
-        pairs = _checked(texts, labels)
-        classes = sorted(set(labels))
-        if len(classes) < 2:
-            raise InputError(f"All {len(labels)} labels are {classes[0]!r}. Give texts of two labels or more.")
+        rows, labels, classes = check_training(texts, labels)
         weights = _class_weights(self.class_weight, labels, classes)
         held_out = check_validation(validation_data)
         if held_out is not None:
-            held_out = _checked(held_out[0], held_out[1], classes, "validation "), list(held_out[1])
+            held_out = check_labelled(*held_out, classes, "validation ")
         targets = np.array([classes.index(label) for label in labels])
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="mean_with_sample_weight")
-        return self._train(pairs, targets, weights[targets], classes, held_out, loss)
+        return self._train(rows, targets, weights[targets], classes, held_out, loss)
 
     def fit_probabilities(self, texts, probabilities, classes, temperature=2.0, validation_data=None):
         """Train on what another classifier says of texts: distillation (Hinton et al., 2015,
         https://arxiv.org/abs/1503.02531).
 
         Args:
-            texts: a list of strings, or of pairs.
+            texts: a list of strings or of pairs, or columns.
             probabilities: `(texts, classes)`.
             classes: the labels, in the order of the columns.
             temperature: by which the logarithms of the probabilities, and the logits, are divided.
@@ -142,40 +164,39 @@ class TextClassifier(Estimator):
             InputError, TrainingDiverged: see `fit`.
         """
         check_seed(self.seed)
-        pairs, classes = _pairs(texts), list(classes)
+        rows, classes = as_tuples(texts), list(classes)
         probabilities = np.asarray(probabilities, "float64")
-        if probabilities.shape != (len(pairs), len(classes)) or not pairs or not temperature > 0:
+        if probabilities.shape != (len(rows), len(classes)) or not rows or not temperature > 0:
             raise InputError(
-                f"Expected probabilities of {len(pairs)} texts and {len(classes)} classes, one text at least, and a "
+                f"Expected probabilities of {len(rows)} texts and {len(classes)} classes, one text at least, and a "
                 f"temperature above 0. Received: an array of shape {probabilities.shape}, temperature={temperature!r}"
             )
         soft = np.maximum(probabilities, 1e-12) ** (1 / temperature)
         soft = (soft / soft.sum(axis=1, keepdims=True)).astype("float32")
         held_out = check_validation(validation_data)
         if held_out is not None:
-            held_out = _checked(held_out[0], held_out[1], classes, "validation "), list(held_out[1])
-        weights = np.ones(len(pairs), "float32")
-        return self._train(pairs, soft, weights, classes, held_out, SoftenedCrossentropy(temperature))
+            held_out = check_labelled(*held_out, classes, "validation ")
+        weights = np.ones(len(rows), "float32")
+        return self._train(rows, soft, weights, classes, held_out, SoftenedCrossentropy(temperature))
 
-    def _train(self, pairs, targets, weights, classes, held_out, loss):
-        backbone = copy_of_backbone(self.model)
-        model = SequenceClassifier(backbone, classes, self.pooling, self.dropout, self.max_length)
-        model.build()
+    def _train(self, rows, targets, weights, classes, held_out, loss):
+        model = self._new_model(classes)
         start(model, self.model, self.seed)
-        rows, score = _encoded(model, pairs), None
+        encodings, score = encode(model, rows, self.max_length), None
         if held_out is not None:
-            held_rows = _encoded(model, held_out[0])
+            held_encodings = encode(model, held_out[0], self.max_length)
             expected = np.array([classes.index(label) for label in held_out[1]])
 
             def score():
-                return float((_logits(model, held_rows).argmax(axis=-1) == expected).mean())
+                return float((outputs_of(model, held_encodings).argmax(axis=-1) == expected).mean())
 
         def batch(indices, length):
-            return _inputs(model, [rows[i] for i in indices], length), targets[indices], weights[indices]
+            x = inputs_of(model, [encodings[i] for i in indices], length)
+            return x, targets[indices], weights[indices]
 
         history = fine_tune(
             model,
-            [len(row) for row in rows],
+            [len(each) for each in encodings],
             batch,
             epochs=self.epochs,
             batch_size=self.batch_size,
@@ -190,50 +211,22 @@ class TextClassifier(Estimator):
         self.model_, self.classes_, self.history_ = model, classes, history
         return self
 
-    def predict_proba(self, texts):
-        """Probabilities of the labels.
+    def _new_model(self, classes):
+        """The model to be trained; where a former `fit` made the same, it is that one, set back."""
+        key = id(self.model), tuple(classes), self.pooling, self.dropout, self.max_length
+        if getattr(self, "_kept", (None,))[0] == key:
+            _, model, weights = self._kept
+            model.set_weights(weights)
+            model.backbone.set_weights(tokenized_backbone(self.model).get_weights())
+            return model
+        backbone = copy_of_backbone(self.model)
+        model = SequenceClassifier(backbone, classes, self.pooling, self.dropout, self.max_length)
+        model.build()
+        self._kept = key, model, model.get_weights()
+        return model
 
-        Args:
-            texts: a string, a pair, or a list of either.
-
-        Returns:
-            `(labels,)` for one text, `(texts, labels)` for a list, in the order of `classes_`.
-
-        Raises:
-            InputError: if a text cannot be used, or nothing was learned yet.
-            NonFiniteOutput: if the model gives NaN or infinity.
-        """
-        if isinstance(texts, str | tuple):
-            return self.predict_proba([texts])[0]
-        model = self._fitted()
-        logits = _logits(model, _encoded(model, _pairs(texts)))
-        if not np.isfinite(logits).all():
-            first = int(np.flatnonzero(~np.isfinite(logits).all(axis=1))[0])
-            raise NonFiniteOutput(f"The model gave NaN or infinity for `texts[{first}]`: its weights are damaged.")
-        exp = np.exp(logits - logits.max(axis=-1, keepdims=True))
-        return exp / exp.sum(axis=-1, keepdims=True)
-
-    def predict(self, texts):
-        """The likeliest label of a text, or a list of the labels of a list."""
-        if isinstance(texts, str | tuple):
-            return self.predict([texts])[0]
-        return [self.classes_[i] for i in self.predict_proba(texts).argmax(axis=-1)]
-
-    def score(self, texts, labels):
-        """Accuracy on labelled texts.
-
-        Raises:
-            InputError: if there are no texts, not as many labels, or a label that was not learned.
-        """
-        self._fitted()
-        labels = list(labels)
-        _checked(texts, labels, self.classes_)
-        return sum(p == label for p, label in zip(self.predict(texts), labels, strict=True)) / len(labels)
-
-    def _fitted(self):
-        if not hasattr(self, "model_"):
-            raise InputError("This TextClassifier has learned nothing yet. Call `fit`, or load one by from_pretrained.")
-        return self.model_
+    def _proba(self, rows):
+        return softmax(outputs_of(self.model_, encode(self.model_, rows, self.model_.max_length)))
 
 
 @keras.saving.register_keras_serializable("nlpgen")
@@ -254,44 +247,6 @@ class SoftenedCrossentropy(keras.losses.Loss):
         return super().get_config() | {"temperature": self.temperature}
 
 
-def _pairs(texts, what=""):
-    """Texts, or pairs of them, as a list of tuples."""
-    if isinstance(texts, str | bytes | tuple) or not hasattr(texts, "__iter__"):
-        raise InputError(f"Give a list of {what}texts. Received: {type(texts).__name__}")
-    rows = [tuple(text) if isinstance(text, tuple | list) else (text,) for text in texts]
-    widths = {len(row) for row in rows}
-    if not widths <= {1} and widths != {2}:
-        raise InputError(
-            f"Each of the {what}texts must be a string, or each a pair of strings. Received both, or tuples of "
-            f"{', '.join(map(str, sorted(widths)))} parts."
-        )
-    columns = [check_texts(column) for column in zip(*rows, strict=True)]
-    empty = [i for i, row in enumerate(rows) if not any(text.strip() for text in row)]
-    if empty:
-        raise InputError(f"`{what}texts[{empty[0]}]` is empty ({len(empty)} such texts). Leave them out.")
-    return list(zip(*columns, strict=True))
-
-
-def _checked(texts, labels, known=None, what=""):
-    """The pairs of labelled texts; raises `InputError` with all that is wrong with the labels."""
-    pairs, labels = _pairs(texts, what), list(labels)
-    wrong = [i for i, label in enumerate(labels) if not isinstance(label, str) or not label]
-    problems = []
-    if len(pairs) != len(labels) or not pairs:
-        problems.append(f"got {len(pairs)} {what}texts and {len(labels)} labels: give as many of both, one at least")
-    if wrong:
-        problems.append(
-            f"labels must be strings: `labels[{wrong[0]}]` is {labels[wrong[0]]!r} ({len(wrong)} such labels)"
-        )
-    elif known is not None:
-        unknown = sorted(set(labels) - set(known))
-        if unknown:
-            problems.append(f"unknown labels {', '.join(unknown[:5])}: the training data has {', '.join(known[:20])}")
-    if problems:
-        raise InputError(f"The {what}labels cannot be used: " + "; ".join(problems) + ".")
-    return pairs
-
-
 def _class_weights(class_weight, labels, classes):
     """The weight of each class, `(classes,)`."""
     if class_weight is None:
@@ -308,23 +263,3 @@ def _class_weights(class_weight, labels, classes):
     if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
         raise InputError(f"`class_weight` must have weights of 0 or more, not all 0. Received: {class_weight!r:.200}")
     return weights
-
-
-def _encoded(model, pairs):
-    longest = min((n for n in (model.max_length, model.backbone.longest) if n is not None), default=None)
-    return [model.tokenizer.encode(*texts, max_length=longest) for texts in pairs]
-
-
-def _inputs(model, rows, length):
-    return {
-        "token_ids": pad([row.token_ids for row in rows], model.tokenizer.pad_id or 0, length),
-        "segment_ids": pad([row.segment_ids for row in rows], 0, length),
-        "padding_mask": pad([[1] * len(row) for row in rows], 0, length),
-    }
-
-
-def _logits(model, rows):
-    out = np.empty((len(rows), len(model.labels)))
-    for indices, length in length_batches([len(row) for row in rows]):
-        out[indices] = model.predict_on_batch(_inputs(model, [rows[i] for i in indices], length))
-    return out

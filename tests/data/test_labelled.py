@@ -22,7 +22,11 @@ def test_labelled_texts():
     assert data.inputs is data.columns
     for rows in ([2, 0], np.array([2, 0])):
         part = data[rows]
-        assert (part.columns, part.labels, part.name) == ({"text": ["丙", "甲"], "text_b": ["三", "一"]}, ["z", "x"], "name")
+        assert (part.columns, part.labels, part.name) == (
+            {"text": ["丙", "甲"], "text_b": ["三", "一"]},
+            ["z", "x"],
+            "name",
+        )
     assert data[1:].labels == ["y", "z"]
     assert len(data[[]]) == 0
     single = LabelledTexts({"text": ["甲"]}, None)

@@ -106,7 +106,9 @@ def test_the_released_tasks_have_as_many_rows(task):
 def test_leaks_that_the_readme_counts():
     """45 of EPRSTMT's test texts stand in its unlabelled texts, none in its training texts."""
     folder = shared_data("fewclue")
-    train, test, more = (read_fewclue(folder, "eprstmt", name) for name in ("train_few_all", "test_public", "unlabeled"))
+    train, test, more = (
+        read_fewclue(folder, "eprstmt", name) for name in ("train_few_all", "test_public", "unlabeled")
+    )
     leaks = find_leaks(train, test, more)
     exact = [i for i, text in enumerate(test.texts) if text in set(more.texts)]
     assert len(exact) == 45

@@ -302,7 +302,12 @@ def test_it_goes_on_where_it_stopped(tmp_path):
 def test_a_cached_run_is_of_the_same_data_and_arguments(tmp_path, change):
     log = SpyWithoutState.log
     log.clear()
-    settings = {"classifiers": {"spy": SpyWithoutState()}, "train": (TEXTS[:4], LABELS[:4]), "test": TEST, "seeds": (0,)}
+    settings = {
+        "classifiers": {"spy": SpyWithoutState()},
+        "train": (TEXTS[:4], LABELS[:4]),
+        "test": TEST,
+        "seeds": (0,),
+    }
     for _ in range(2):
         compare(**settings, cache=tmp_path)
     assert len(log) == 1
@@ -428,7 +433,9 @@ def test_json_holds_everything():
 
 
 def test_plot(tmp_path):
-    found = learning_curve({"oracle": Oracle(), "majority": Majority()}, TRAIN, TEST, (0, 4, 16), seeds=(0, 1), splits=2)
+    found = learning_curve(
+        {"oracle": Oracle(), "majority": Majority()}, TRAIN, TEST, (0, 4, 16), seeds=(0, 1), splits=2
+    )
     found.plot(tmp_path / "curve.png")
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
     assert [path.name for path in tmp_path.iterdir()] == ["curve.png"]

@@ -1,0 +1,211 @@
+"""Demonstrations: labelled examples in the context of a cloze question (LM-BFF; Gao et al., 2021,
+https://arxiv.org/abs/2012.15723)."""
+
+import zlib
+
+import numpy as np
+
+from nlpgen.errors import InputError
+from nlpgen.estimator import Estimator
+from nlpgen.models import SentenceEncoder
+from nlpgen.prompts.baselines.folder import open_learned, save_learned
+from nlpgen.prompts.pattern import Pattern
+from nlpgen.prompts.prompt_model import PromptModel
+from nlpgen.prompts.verbalizer import Verbalizer
+from nlpgen.tasks import (
+    JOINED_BY,
+    Classifier,
+    check_seed,
+    check_training,
+    encode,
+    outputs_of,
+    softmax,
+    tokenized_backbone,
+)
+from nlpgen.text import length_batches, pad
+
+SHORTEST = 16  # tokens that a text and a demonstration must have room for
+
+
+class DemonstrationClassifier(Classifier, Estimator):
+    """Asks a frozen masked language model, with an answered example of each label behind the question.
+
+    The examples are drawn from those that are most similar to the text, by the cosine of the means of the frozen
+    model's hidden states, and stand in random order; the probabilities of several draws are averaged. What is drawn
+    depends on `seed` and the text alone. LM-BFF trains the model with such contexts, this does not.
+
+    Args:
+        masked_lm: a `MaskedLM` with its tokenizer; it is shared and stays as it is.
+        pattern: a pattern, e.g. `"[MASK]满意。{text}"`, or a `Pattern`. The parts of a tuple are one text, joined by `；`.
+        verbalizer: `{label: word or words}`, or a `Verbalizer`. An example is answered with its label's first word.
+        samples: draws a text; the paper has 16.
+        similar: share of a label's examples that are drawn from, the most similar ones.
+        max_length: most tokens of the text and of each example, with the pattern; fewer where together they would be
+            more than the model reads.
+        seed: of the draws.
+
+    Attributes:
+        examples_: the training texts as tuples.
+        example_labels_: index of each one's label in `classes_`.
+        vectors_: their vectors of length 1, `(texts, hidden_size)`.
+        classes_: the labels, in the order of the verbalizer.
+    """
+
+    def __init__(self, masked_lm, pattern, verbalizer, samples=4, similar=0.5, max_length=128, seed=0):
+        self.masked_lm = masked_lm
+        self.pattern = pattern
+        self.verbalizer = verbalizer
+        self.samples = samples
+        self.similar = similar
+        self.max_length = max_length
+        self.seed = seed
+
+    def fit(self, texts, labels, unlabeled=None, validation_data=None):
+        """Keep the labelled texts as examples.
+
+        Args:
+            texts: a list of strings or of tuples of strings, or columns.
+            labels: a list of strings, as many, all in the verbalizer. A label without a text has no example.
+            unlabeled, validation_data: have no use here.
+
+        Returns:
+            The classifier.
+
+        Raises:
+            InputError: if texts, labels or options are wrong.
+        """
+        self._check_options()
+        rows, labels, classes = check_training(texts, labels, self._verbalizer().labels)
+        self._set(rows, np.array([classes.index(label) for label in labels]), None)
+        return self
+
+    def save(self, folder):
+        """Write the examples with their vectors; the model is not written."""
+        self._check_fitted()
+        params = {name: value for name, value in self.get_params().items() if name != "masked_lm"}
+        params |= {"pattern": self._pattern().template, "verbalizer": self._verbalizer().words}
+        learned = {"examples": self.examples_, "labels": self.example_labels_.tolist()}
+        save_learned(folder, self, params, learned, {"vectors": self.vectors_}, self.masked_lm)
+
+    @classmethod
+    def load(cls, folder, backbone):
+        """Read what `save` wrote; probabilities are the same.
+
+        Args:
+            folder: where it was saved.
+            backbone: the `MaskedLM` it was fitted on.
+
+        Raises:
+            CheckpointNotFound, CheckpointCorrupt, ConfigError, WeightsMismatch: if there is no such classifier, it is
+                damaged, or it was fitted on another model.
+        """
+        tokenized_backbone(backbone)
+        params, learned, opened = open_learned(folder, cls, backbone)
+        classifier = cls(backbone, **params)
+        classifier._set(list(map(tuple, learned["examples"])), np.array(learned["labels"]), opened.tensors["vectors"])
+        return classifier
+
+    def _set(self, rows, targets, vectors):
+        self._asked = Asked(self.masked_lm, self._pattern(), self._verbalizer(), self.max_length)
+        self._encoder = SentenceEncoder(tokenized_backbone(self.masked_lm))
+        self._encoder.build()
+        self.vectors_ = self._vectors(rows) if vectors is None else vectors
+        self.examples_, self.example_labels_, self.classes_ = rows, targets, self._verbalizer().labels
+
+    def _proba(self, rows):
+        nearest = np.argsort(-self._vectors(rows) @ self.vectors_.T, axis=1, kind="stable")
+        questions = self._asked.questions(rows)
+        demonstrations = self._asked.answered(self.examples_, self.example_labels_)
+        contexts = []
+        for row, order, question in zip(rows, nearest, questions, strict=True):
+            generator = np.random.default_rng([self.seed, zlib.crc32(JOINED_BY.join(row).encode("utf-8"))])
+            for _ in range(self.samples):
+                contexts.append((question, [demonstrations[i] for i in self._drawn(order, generator)]))
+        probabilities = softmax(self._asked.scores(contexts))
+        return probabilities.reshape(len(rows), self.samples, -1).mean(axis=1)
+
+    def _drawn(self, order, generator):
+        """An example of each label, in random order: indices of the most similar ones in `order`."""
+        chosen = []
+        for label in np.unique(self.example_labels_):
+            of_label = order[self.example_labels_[order] == label]
+            chosen.append(generator.choice(of_label[: max(1, round(self.similar * len(of_label)))]))
+        return generator.permutation(chosen)
+
+    def _vectors(self, rows):
+        vectors = outputs_of(self._encoder, encode(self._encoder, rows, self.max_length))
+        return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+
+    def _pattern(self):
+        return self.pattern if isinstance(self.pattern, Pattern) else Pattern(self.pattern)
+
+    def _verbalizer(self):
+        return self.verbalizer if isinstance(self.verbalizer, Verbalizer) else Verbalizer(self.verbalizer)
+
+    def _check_options(self):
+        check_seed(self.seed)
+        problems = []
+        if type(self.samples) is not int or self.samples < 1:
+            problems.append(f"`samples` must be a whole number, 1 or more. Received: {self.samples!r}")
+        if not isinstance(self.similar, int | float) or not 0 < self.similar <= 1:
+            problems.append(f"`similar` must be above 0 and at most 1. Received: {self.similar!r}")
+        if problems:
+            raise InputError("The options are wrong:\n  " + "\n  ".join(problems) + "\nCorrect them.")
+
+
+class Asked:
+    """A masked language model with a pattern and label words: the one place that knows how these work together.
+
+    Args:
+        masked_lm: a `MaskedLM`.
+        pattern: a `Pattern`.
+        verbalizer: a `Verbalizer`.
+        max_length: most tokens of a text with its pattern.
+
+    Raises:
+        InputError: if the model cannot read an example of each label.
+    """
+
+    def __init__(self, masked_lm, pattern, verbalizer, max_length):
+        self.tokenizer, self.pattern = masked_lm.tokenizer, pattern
+        self.words, owners = verbalizer.encode(self.tokenizer, pattern.num_masks)
+        self.first_words = [int(np.flatnonzero(owners == i)[0]) for i in range(len(verbalizer.labels))]
+        self.model = PromptModel(masked_lm, self.words, owners)
+        self.model.build()
+        self.length = max_length
+        if masked_lm.backbone.longest is not None:
+            room = masked_lm.backbone.longest // (1 + len(verbalizer.labels))
+            self.length = room if max_length is None else min(max_length, room)
+            if room < SHORTEST:
+                raise InputError(
+                    f"A text and an example of each of {len(verbalizer.labels)} labels have {room} tokens each of the "
+                    f"{masked_lm.backbone.longest} that the model reads; {SHORTEST} are needed. Use fewer labels, or a "
+                    "model for longer texts."
+                )
+
+    def questions(self, rows):
+        """Texts in the pattern: `(token_ids, mask_positions)` of each."""
+        texts = [JOINED_BY.join(row) for row in rows]
+        return self.pattern.encode(self.tokenizer, texts, self.length)
+
+    def answered(self, rows, targets):
+        """Texts in the pattern with the words of their labels in the masks, as they stand behind a question."""
+        found = []
+        for (token_ids, positions), target in zip(self.questions(rows), targets, strict=True):
+            for position, id in zip(positions, self.words[self.first_words[target]], strict=True):
+                token_ids[position] = int(id)
+            found.append(token_ids[1:])  # without [CLS]
+        return found
+
+    def scores(self, contexts):
+        """Log scores of the labels: `(question, demonstrations)` to `(contexts, labels)`."""
+        rows = [[*question[0], *(id for each in behind for id in each)] for question, behind in contexts]
+        out = np.empty((len(rows), len(self.first_words)))
+        for indices, length in length_batches([len(row) for row in rows]):
+            out[indices] = self.model.predict_on_batch(
+                {
+                    "token_ids": pad([rows[i] for i in indices], self.tokenizer.pad_id, length),
+                    "positions": pad([contexts[i][0][1] for i in indices]),
+                }
+            )
+        return out
