@@ -19,11 +19,12 @@ from nlpgen.models import CausalLM, MaskedLM
 from nlpgen.prompts.columns import count
 from nlpgen.prompts.pattern import Pattern
 from nlpgen.prompts.pet import copy_of_model
-from nlpgen.prompts.prompt_classifier import PromptClassifier, softmax
+from nlpgen.prompts.prompt_classifier import PromptClassifier
 from nlpgen.prompts.prompt_model import head_variables
 from nlpgen.prompts.saving import PATTERNS, WEIGHTS, is_ours, verbalizer_from, verbalizer_to
 from nlpgen.prompts.scorer import HeadScorer, Scorer
 from nlpgen.prompts.training import Losses, check_labels, train
+from nlpgen.tasks import softmax
 from nlpgen.tasks.fine_tuning import check_seed, check_validation
 
 TRAINABLE = ("prompt", "prompt+head", "all")

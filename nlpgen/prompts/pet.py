@@ -11,12 +11,12 @@ from nlpgen.prompts.calibration import CALIBRATIONS, calibrated, mean_prior
 from nlpgen.prompts.columns import count, joined, take
 from nlpgen.prompts.pattern import Pattern
 from nlpgen.prompts.presets import load_preset
-from nlpgen.prompts.prompt_classifier import PromptClassifier, softmax
+from nlpgen.prompts.prompt_classifier import PromptClassifier
 from nlpgen.prompts.saving import PATTERNS, is_ours, verbalizer_from, verbalizer_to
 from nlpgen.prompts.scorer import Scorer
 from nlpgen.prompts.training import Losses, check_labels, train
 from nlpgen.prompts.verbalizer import Candidates
-from nlpgen.tasks import TextClassifier
+from nlpgen.tasks import TextClassifier, softmax
 from nlpgen.tasks.fine_tuning import check_seed, check_validation, copy_of
 
 ENSEMBLES = ("accuracy", "mean")

@@ -5,7 +5,7 @@ from collections import defaultdict
 
 import numpy as np
 
-from nlpgen.errors import InputError
+from nlpgen.errors import InputError, InputWarning
 from nlpgen.estimator import Estimator
 from nlpgen.prompts.columns import as_columns, count
 from nlpgen.prompts.training import check_labels
@@ -119,14 +119,9 @@ def warn_of_contradictions(columns, fields, labels):
         warnings.warn(
             f"{len(several)} of {len(found)} different training texts stand there with several labels, the first is "
             f"{several[0]!r:.80}. The model is told both.",
+            InputWarning,
             stacklevel=4,
         )
-
-
-def softmax(scores):
-    """Log scores to probabilities, along the last axis."""
-    exp = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return exp / exp.sum(axis=-1, keepdims=True)
 
 
 def _is_one(texts):

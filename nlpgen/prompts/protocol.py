@@ -32,7 +32,8 @@ def compare(
 ):
     """Train classifiers on the same training sets and judge them by the same test set.
 
-    Each run trains a fresh copy, `type(c)(**c.get_params())`. `fit` gets texts and labels, and `unlabeled` and
+    The runs of a classifier train one copy, `type(c)(**c.get_params())`, again and again: `fit` must forget what was
+    learned before, as those of nlpgen and scikit-learn do. It gets texts and labels, and `unlabeled` and
     `validation_data` as far as it takes them; it never sees the test set. Without labels only a classifier with
     `zero_shot = True` takes part, which is then fitted to `[], []`. A classifier without the parameter `seed` runs once
     on each training set, one without `fit` once, and without labels and unlabelled texts the first seed does.
@@ -123,13 +124,17 @@ def _compare(classifiers, sets, test, seeds, unlabeled, validation, reference, c
         raise InputError(f"{leaks}: nothing is left to compare on. Take other test rows, or give clean=False.")
     cache = None if cache is None else RunCache(cache)
     settings = {name: None if cache is None else _settings(each) for name, each in classifiers.items()}
-    runs = []
+    runs, copy = [], (None, None)
     for name, size, split, seed in _jobs(classifiers, sets, [int(seed) for seed in seeds], unlabeled):
         i = split or 0
         data = (sets[size][i], unlabeled, held_out[i % len(held_out)], test_texts)
         path = cache and cache.path(f"{name}-{size}-split{split}-seed{seed}", [settings[name], seed, data])
+        if copy[0] != (name, size):
+            copy = (None, None)  # first: a Keras model is a cycle of references, and the next one needs its memory
+            gc.collect()
+            copy = (name, size), type(classifiers[name])(**classifiers[name].get_params())
         try:
-            found = _read_or_run(cache, path, classifiers[name], seed, data)
+            found = _read_or_run(cache, path, copy[1], seed, data)
         except Exception as error:
             message = f"{name} failed with {size} labels, split {split}, seed {seed}: {error}"
             raise RunFailed(message, runs) from error
@@ -167,8 +172,7 @@ def _read_or_run(cache, path, classifier, seed, data):
 
 
 def _run(classifier, seed, train, unlabeled, validation, test_texts):
-    """Train a fresh copy; what `Run` holds of it."""
-    classifier = type(classifier)(**classifier.get_params())
+    """Train and test; what `Run` holds of it."""
     if seed is not None:
         classifier.set_params(seed=seed)
     begin = time.perf_counter()
@@ -182,8 +186,6 @@ def _run(classifier, seed, train, unlabeled, validation, test_texts):
     count = len(as_rows(test_texts))
     if len(predictions) != count or not all(isinstance(label, str) for label in predictions):
         raise InputError(f"`predict` must give {count} strings. Received: {predictions!r:.80}")
-    del classifier
-    gc.collect()  # a Keras model is a cycle of references, and the next run needs its memory
     return {
         "predictions": [str(label) for label in predictions],
         "fit_seconds": fitted - begin,

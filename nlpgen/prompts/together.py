@@ -8,9 +8,9 @@ from keras import ops
 from nlpgen.errors import InputError
 from nlpgen.layers import PrefixEncoder, PromptEncoder
 from nlpgen.prompts.columns import take
-from nlpgen.prompts.prompt_classifier import softmax
 from nlpgen.prompts.prompt_model import PromptModel
 from nlpgen.prompts.scorer import batch_of, run
+from nlpgen.tasks import softmax
 
 
 class PromptServer:

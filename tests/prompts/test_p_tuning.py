@@ -8,7 +8,7 @@ from keras import ops
 from nlpgen import CausalLM, MaskedLM
 from nlpgen.errors import InputError
 from nlpgen.prompts import Pattern, PromptServer, PTuningClassifier, Scorer, Verbalizer
-from nlpgen.prompts.prompt_classifier import softmax
+from nlpgen.tasks import softmax
 from tests.helpers import array, assert_close
 from tests.prompts.test_pet_training import LABELS, TEXTS, assert_same, weights
 

@@ -6,7 +6,7 @@ import pytest
 from nlpgen import PETClassifier, Verbalizer
 from nlpgen.errors import InputError
 from nlpgen.prompts import Candidates, Pattern, Scorer, load_preset, preset_names
-from nlpgen.prompts.prompt_classifier import softmax
+from nlpgen.tasks import softmax
 from tests.helpers import array, assert_close
 
 REVIEWS = ["房间很干净，服务也好，下次还来。", "太差了，等了一个小时，再也不来。", "书" * 300]

@@ -8,8 +8,8 @@ import pytest
 from nlpgen import CausalLM
 from nlpgen.errors import InputError
 from nlpgen.prompts import Candidates, Pattern, Scorer, Verbalizer
-from nlpgen.prompts.prompt_classifier import softmax
 from nlpgen.prompts.verbalizer import plan
+from nlpgen.tasks import softmax
 from tests.helpers import array, assert_close
 
 TEXTS = ["房间很干净，服务也好，下次还来。", "太差了，等了一个小时，再也不来。", "书" * 300, "股市大涨"]

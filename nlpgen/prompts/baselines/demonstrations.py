@@ -1,6 +1,7 @@
 """Demonstrations: labelled examples in the context of a cloze question (LM-BFF; Gao et al., 2021,
 https://arxiv.org/abs/2012.15723)."""
 
+import dataclasses
 import zlib
 
 import numpy as np
@@ -9,8 +10,8 @@ from nlpgen.errors import InputError
 from nlpgen.estimator import Estimator
 from nlpgen.models import SentenceEncoder
 from nlpgen.prompts.baselines.folder import open_learned, save_learned
-from nlpgen.prompts.pattern import Pattern
-from nlpgen.prompts.prompt_model import PromptModel
+from nlpgen.prompts.pattern import Cloze, Pattern
+from nlpgen.prompts.scorer import Scorer, run
 from nlpgen.prompts.verbalizer import Verbalizer
 from nlpgen.tasks import (
     JOINED_BY,
@@ -22,7 +23,6 @@ from nlpgen.tasks import (
     softmax,
     tokenized_backbone,
 )
-from nlpgen.text import length_batches, pad
 
 SHORTEST = 16  # tokens that a text and a demonstration must have room for
 
@@ -167,45 +167,47 @@ class Asked:
     """
 
     def __init__(self, masked_lm, pattern, verbalizer, max_length):
-        self.tokenizer, self.pattern = masked_lm.tokenizer, pattern
-        self.words, owners = verbalizer.encode(self.tokenizer, pattern.num_masks)
-        self.first_words = [int(np.flatnonzero(owners == i)[0]) for i in range(len(verbalizer.labels))]
-        self.model = PromptModel(masked_lm, self.words, owners)
-        self.model.build()
-        self.length = max_length
-        if masked_lm.backbone.longest is not None:
-            room = masked_lm.backbone.longest // (1 + len(verbalizer.labels))
-            self.length = room if max_length is None else min(max_length, room)
+        longest = masked_lm.backbone.longest
+        if longest is not None:
+            room = longest // (1 + len(verbalizer.labels))
+            max_length = room if max_length is None else min(max_length, room)
             if room < SHORTEST:
                 raise InputError(
                     f"A text and an example of each of {len(verbalizer.labels)} labels have {room} tokens each of the "
-                    f"{masked_lm.backbone.longest} that the model reads; {SHORTEST} are needed. Use fewer labels, or a "
-                    "model for longer texts."
+                    f"{longest} that the model reads; {SHORTEST} are needed. Use fewer labels, or a model for longer "
+                    "texts."
                 )
+        self.scorer = Scorer(masked_lm, pattern, verbalizer, max_length)
+        self.first_words = [self.scorer.words[self.scorer.owners.index(i)] for i in range(len(verbalizer.labels))]
+        if len(pattern.fields) != 1:
+            raise InputError(f"Demonstrations need a pattern with one field. Received: {pattern.template!r}")
 
     def questions(self, rows):
-        """Texts in the pattern: `(token_ids, mask_positions)` of each."""
-        texts = [JOINED_BY.join(row) for row in rows]
-        return self.pattern.encode(self.tokenizer, texts, self.length)
+        """Texts in the pattern, a `Row` of each."""
+        (field,) = self.scorer.pattern.fields
+        return self.scorer.rows({field: [JOINED_BY.join(row) for row in rows]})
 
     def answered(self, rows, targets):
-        """Texts in the pattern with the words of their labels in the masks, as they stand behind a question."""
+        """Texts in the pattern with the first words of their labels in the masks, as they stand behind a question."""
         found = []
-        for (token_ids, positions), target in zip(self.questions(rows), targets, strict=True):
-            for position, id in zip(positions, self.words[self.first_words[target]], strict=True):
-                token_ids[position] = int(id)
-            found.append(token_ids[1:])  # without [CLS]
+        for row, target in zip(self.questions(rows), targets, strict=True):
+            word = self.first_words[target]
+            cloze = next(each for each in row.clozes if len(each.slots) == len(word))
+            ids = list(cloze.token_ids)
+            for slot, id in zip(cloze.slots, word, strict=True):
+                ids[slot] = id
+            found.append(ids[1:])  # without [CLS]
         return found
 
     def scores(self, contexts):
         """Log scores of the labels: `(question, demonstrations)` to `(contexts, labels)`."""
-        rows = [[*question[0], *(id for each in behind for id in each)] for question, behind in contexts]
-        out = np.empty((len(rows), len(self.first_words)))
-        for indices, length in length_batches([len(row) for row in rows]):
-            out[indices] = self.model.predict_on_batch(
-                {
-                    "token_ids": pad([rows[i] for i in indices], self.tokenizer.pad_id, length),
-                    "positions": pad([contexts[i][0][1] for i in indices]),
-                }
-            )
-        return out
+        rows = []
+        for question, behind in contexts:
+            shown = [id for each in behind for id in each]
+            clozes = [self._followed(cloze, shown) for cloze in question.clozes]
+            rows.append(dataclasses.replace(question, clozes=clozes))
+        return run(self.scorer.model, rows, self.scorer.inputs)
+
+    def _followed(self, cloze, ids):
+        more = [0] * len(ids)
+        return Cloze([*cloze.token_ids, *ids], [*cloze.segment_ids, *more], cloze.slots, [*cloze.is_text, *more])
