@@ -2,25 +2,58 @@
 
 import difflib
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from nlpgen.cli_options import add_model_options, add_task_options, label_words, load_masked_lm
 from nlpgen.data import read_labelled
 from nlpgen.errors import InputError
-from nlpgen.prompts import PETClassifier, Verbalizer, compare, learning_curve
-from nlpgen.tasks import TextClassifier
+from nlpgen.prompts import (
+    Candidates,
+    DemonstrationClassifier,
+    FineTuneClassifier,
+    LinearProbeClassifier,
+    PETClassifier,
+    PTuningClassifier,
+    SetFitClassifier,
+    TfidfClassifier,
+    Verbalizer,
+    compare,
+    learning_curve,
+    load_preset,
+)
 
 
-def _pet(masked_lm, patterns, verbalizer, seed):
-    return PETClassifier(masked_lm, patterns, verbalizer)
+# What `--methods` may name: function of the model, the task (patterns, words, longest text) and, for those that are
+# trained, their options to a classifier.
+METHODS = {
+    "pet": lambda lm, task, trained: PETClassifier(lm, task.patterns, task.verbalizer, **task.length, **trained),
+    "p-tuning": lambda lm, task, trained: PTuningClassifier(
+        lm, with_virtual_tokens(task.patterns[0]), task.verbalizer, epochs=2 * trained["epochs"], **task.length
+    ),
+    "fine-tune": lambda lm, task, trained: FineTuneClassifier(lm, **task.length, **trained),
+    "setfit": lambda lm, task, trained: SetFitClassifier(lm, **task.length, learning_rate=trained["learning_rate"]),
+    "demonstrations": lambda lm, task, trained: DemonstrationClassifier(
+        lm, task.patterns[0], task.verbalizer, **task.length
+    ),
+    "linear-probe": lambda lm, task, trained: LinearProbeClassifier(lm, **task.length),
+    "tfidf": lambda lm, task, trained: TfidfClassifier(),
+}
+DEFAULT_METHODS = "pet,fine-tune,linear-probe,tfidf"
 
 
-def _fine_tune(masked_lm, patterns, verbalizer, seed):
-    return TextClassifier(masked_lm, epochs=20, batch_size=8, seed=seed)
+@dataclass(frozen=True)
+class Task:
+    """Patterns and words of a task, and `{"max_length": tokens}`."""
+
+    patterns: list
+    verbalizer: dict
+    length: dict
 
 
-# What `--methods` may name: function of (masked_lm, patterns, verbalizer, seed) to a classifier.
-METHODS = {"pet": _pet, "fine-tune": _fine_tune}
+def with_virtual_tokens(pattern):
+    """A pattern with four virtual tokens before and behind it."""
+    return f"[P*4]{pattern}[P*4]"
 
 
 def add_fewshot(verbs):
@@ -35,7 +68,10 @@ def add_fewshot(verbs):
     )
     add_task_options(verb)
     verb.add_argument(
-        "--methods", default=",".join(METHODS), metavar="NAME,NAME", help=f"of {', '.join(METHODS)} (default all)"
+        "--methods",
+        default=DEFAULT_METHODS,
+        metavar="NAME,NAME",
+        help=f"of {', '.join(METHODS)} (default {DEFAULT_METHODS})",
     )
     verb.add_argument(
         "--reference", metavar="NAME", help="the method to test the others against (default fine-tune, if it is there)"
@@ -45,6 +81,15 @@ def add_fewshot(verbs):
     )
     verb.add_argument("--splits", type=int, default=5, metavar="N", help="training sets of each size (default 5)")
     verb.add_argument("--seeds", type=int, default=3, metavar="N", help="runs on each training set (default 3)")
+    verb.add_argument("--epochs", type=int, default=10, metavar="N", help="of those that are trained (default 10)")
+    verb.add_argument(
+        "--learning-rate",
+        type=float,
+        default=2e-4,
+        metavar="X",
+        help="of those that are trained (default 2e-4, for a tiny model; 2e-5 for BERT-base)",
+    )
+    verb.add_argument("--max-length", type=int, metavar="N", help="most tokens of a text (default the task's, or 128)")
     verb.add_argument("--cache", metavar="DIR", help="keeps finished runs: the same command goes on where it stopped")
     verb.add_argument("--json", action="store_true", help="print JSON, predictions included, instead of Markdown")
     verb.add_argument("--markdown", metavar="FILE", help="write the table to a file too")
@@ -71,10 +116,12 @@ def run_fewshot(options):
     if options.validation:
         settings["validation"] = read_labelled(options.validation, fields)
     masked_lm = load_masked_lm(options)
-    preset = None if words else PETClassifier.from_preset(options.task, masked_lm)
-    patterns, verbalizer = (options.pattern, words) if words else (preset.patterns, preset.verbalizer)
-    _check_labels(verbalizer, train, test)
-    classifiers = {name: METHODS[name](masked_lm, patterns, verbalizer, 0) for name in names}
+    preset = None if words else load_preset(options.task)
+    length = {"max_length": options.max_length or (preset.max_length if preset else 128)}
+    task = Task(options.pattern, words, length) if words else Task(preset.patterns, preset.verbalizer, length)
+    _check_labels(task.verbalizer, train, test)
+    trained = {"epochs": options.epochs, "learning_rate": options.learning_rate}
+    classifiers = {name: METHODS[name](masked_lm, task, trained) for name in names}
     if sizes:
         found = learning_curve(classifiers, train, test, sizes, splits=options.splits, **settings)
     else:
@@ -104,6 +151,8 @@ def _sizes(text):
 
 
 def _check_labels(verbalizer, *sets):
+    if isinstance(verbalizer, Candidates):
+        raise InputError("This task has candidates in each input; compare methods for it in Python.")
     known = verbalizer.labels if isinstance(verbalizer, Verbalizer) else list(verbalizer)
     unknown = sorted({label for data in sets for label in data.labels} - set(known))
     if unknown:
