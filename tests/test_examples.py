@@ -36,6 +36,40 @@ def test_named_entities(capsys):
     assert float(scores[1]) >= 0.4  # patterns and names that were not learned, with a tiny model
 
 
+def test_zero_shot(capsys):
+    example("zero_shot").main([])
+    scores = re.findall(r"accuracy (\S+) on 66 texts", capsys.readouterr().out)
+    assert float(scores[1]) >= 0.5  # calibrated; a third by chance
+
+
+def test_few_shot_pet(capsys, tmp_path):
+    example("few_shot_pet").main(["--epochs", "6", "--save", str(tmp_path / "pet")])
+    score = re.search(r"32 labels: accuracy (\S+)", capsys.readouterr().out)
+    assert float(score[1]) >= 0.6  # a half by chance
+
+
+def test_p_tuning(capsys, tmp_path):
+    example("p_tuning").main(["--epochs", "8", "--save", str(tmp_path / "prompt")])
+    out = capsys.readouterr().out
+    assert float(re.search(r"topics: accuracy (\S+)", out)[1]) >= 0.5  # a third by chance
+    assert "topic: 汤里多放一点胡椒更暖和。 →" in out
+
+
+def test_p_tuning_gpt(capsys):
+    example("p_tuning_gpt").main(["--epochs", "3"])
+    assert "on 24 texts, from 32 labels" in capsys.readouterr().out
+
+
+def test_semi_supervised(capsys):
+    example("semi_supervised").main(["--epochs", "2"])
+    assert len(re.findall(r"accuracy \S+ on 24 texts", capsys.readouterr().out)) == 3
+
+
+def test_pair_classification(capsys):
+    example("pair_classification").main(["--epochs", "3"])
+    assert re.search(r"48 labels: accuracy (\S+)", capsys.readouterr().out)
+
+
 def test_examples_are_short_and_say_how_to_run_them():
     for path in (ROOT / "examples").rglob("*.py"):
         text = path.read_text(encoding="utf-8")

@@ -13,6 +13,7 @@ from nlpgen.cli import main
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 READMES = ["README.md", "README.zh.md"]
+GUIDES = ["docs/prompt_learning.md"]
 
 
 def blocks(name):
@@ -23,7 +24,7 @@ def blocks(name):
             yield language, code, following[1] if following[0] == "text" else None
 
 
-@pytest.mark.parametrize("name", READMES)
+@pytest.mark.parametrize("name", READMES + GUIDES)
 def test_python_blocks(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     namespace, ran = {}, 0

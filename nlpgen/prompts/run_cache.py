@@ -82,6 +82,8 @@ def _feed(digest, value):
     elif isinstance(value, list | tuple):
         for item in value:
             _feed(digest, item)
+    elif hasattr(value, "get_params"):
+        _feed(digest, value.get_params())
     elif hasattr(value, "get_weights"):
         digest.update(str(getattr(value, "dtype_policy", "")).encode())
         _feed(digest, [np.asarray(weight) for weight in value.get_weights()])
