@@ -1,9 +1,7 @@
-import warnings
-
 import numpy as np
 import pytest
 
-from nlpgen import PETClassifier
+from nlpgen import MaskedLM, PETClassifier
 from nlpgen.errors import InputError
 from nlpgen.prompts import Candidates
 
@@ -12,7 +10,24 @@ BAD = ["太脏了", "等了一个小时", "再也不来", "又贵又差", "态�
 TEXTS, LABELS = GOOD + BAD, ["正面"] * 6 + ["负面"] * 6
 WORDS = {"正面": "很", "负面": "不太"}
 PATTERNS = ["[MASK]满意。{text}", "{text}[MASK]好。"]
-QUICK = {"epochs": 6, "batch_size": 6, "learning_rate": 3e-4, "max_length": 32}
+QUICK = {"epochs": 8, "batch_size": 6, "learning_rate": 3e-3, "max_length": 32}
+
+
+@pytest.fixture(scope="module")
+def embedded():
+    """The embedded model without its upper layers: quicker to compile, and good enough to learn twelve texts."""
+    return MaskedLM.from_pretrained("bert-tiny-zh", num_hidden_layers=1)
+
+
+@pytest.fixture(scope="module")
+def one(embedded):
+    """One classifier of one pattern for many tests, so that it is compiled once."""
+    return PETClassifier(embedded, PATTERNS[0], WORDS)
+
+
+def reset(one, **options):
+    fresh = PETClassifier(one.mlm, PATTERNS[0], WORDS, **QUICK | options)
+    return one.set_params(**fresh.get_params())
 
 
 def weights(model):
@@ -27,34 +42,39 @@ def test_few_labels(embedded):
     before = weights(embedded)
     pet = PETClassifier(embedded, PATTERNS, WORDS, **QUICK)
     zero_shot = pet.score(TEXTS, LABELS)
+    votes = [PETClassifier(embedded, pattern, WORDS, max_length=32).score(TEXTS, LABELS) for pattern in PATTERNS]
     assert pet.fit(TEXTS, LABELS).score(TEXTS, LABELS) == 1 > zero_shot
     assert_same(before, weights(embedded))
     assert len(pet.models_) == len(pet.history_) == 2
-    assert pet.weights_.sum() == pytest.approx(1)
+    np.testing.assert_allclose(pet.weights_, np.array(votes) / sum(votes))  # each pattern's untrained accuracy
     assert pet.history_[0][-1]["loss"] < pet.history_[0][0]["loss"]
     assert pet.student_ is None
+    first = pet.predict_proba(TEXTS)
+    np.testing.assert_array_equal(pet.fit(TEXTS[::-1], LABELS[::-1]).fit(TEXTS, LABELS).predict_proba(TEXTS), first)
 
 
-def test_the_vote_is_the_untrained_accuracy(embedded):
-    pet = PETClassifier(embedded, PATTERNS, WORDS, **QUICK | {"epochs": 1}, repetitions=2)
-    scores = [PETClassifier(embedded, pattern, WORDS, max_length=32).score(TEXTS, LABELS) for pattern in PATTERNS]
-    pet.fit(TEXTS, LABELS)
-    np.testing.assert_allclose(pet.weights_, np.repeat(scores, 2) / sum(scores) / 2)
-    np.testing.assert_allclose(pet.set_params(ensemble="mean").fit(TEXTS, LABELS).weights_, [0.25] * 4)
+def test_repetitions_vote_alike(one):
+    pet = reset(one, epochs=1, repetitions=2, ensemble="mean").fit(TEXTS, LABELS)
+    np.testing.assert_allclose(pet.weights_, [0.5, 0.5])
+    assert not np.array_equal(pet.models_[0].get_weights()[0], pet.models_[1].get_weights()[0])
 
 
-def test_the_same_seed_gives_the_same_model(embedded):
+def test_the_same_seed_gives_the_same_model(one):
     first, again, other = (
-        PETClassifier(embedded, PATTERNS[0], WORDS, **QUICK | {"epochs": 2}, seed=seed).fit(TEXTS, LABELS)
-        for seed in (0, 0, 1)
+        reset(one, epochs=2, seed=seed).fit(TEXTS, LABELS).predict_proba(TEXTS) for seed in (0, 0, 1)
     )
-    np.testing.assert_array_equal(first.predict_proba(TEXTS), again.predict_proba(TEXTS))
-    assert np.abs(first.predict_proba(TEXTS) - other.predict_proba(TEXTS)).max() > 1e-4
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 1e-4
 
 
-def test_unlabelled_texts_alone_teach_their_language(embedded):
-    pet = PETClassifier(embedded, PATTERNS[0], WORDS, **QUICK | {"epochs": 12}, mlm_weight=1.0)
-    pet.fit([], [], unlabeled=TEXTS)
+def test_a_second_fit_knows_nothing_of_the_first(one):
+    found = reset(one, epochs=2, seed=3).fit(TEXTS[::-1], LABELS[::-1]).fit(TEXTS, LABELS).predict_proba(TEXTS)
+    fresh = PETClassifier(one.mlm, PATTERNS[0], WORDS, **QUICK | {"epochs": 2}, seed=3).fit(TEXTS, LABELS)
+    np.testing.assert_array_equal(found, fresh.predict_proba(TEXTS))
+
+
+def test_unlabelled_texts_alone_teach_their_language(one):
+    pet = reset(one, epochs=12, mlm_weight=1.0).fit([], [], unlabeled=TEXTS)
     (history,) = pet.history_
     assert history[-1]["loss"] < 0.9 * history[0]["loss"]
     assert len(pet.predict(TEXTS)) == 12
@@ -69,13 +89,13 @@ def test_without_any_text_it_stays_zero_shot(embedded):
 
 
 @pytest.mark.parametrize("options", [{"mlm_weight": 0}, {"mask_template": True}, {"label_conditioning": 0.5}])
-def test_other_losses(embedded, options):
-    pet = PETClassifier(embedded, PATTERNS[0], WORDS, **QUICK | options)
-    assert pet.fit(TEXTS, LABELS, unlabeled=["还可以", "早餐一般"]).score(TEXTS, LABELS) == 1
+def test_other_losses(one, options):
+    pet = reset(one, **options).fit(TEXTS, LABELS, unlabeled=["还可以", "早餐一般"])
+    assert pet.score(TEXTS, LABELS) == 1
 
 
-def test_the_best_epoch_on_validation_data_is_kept(embedded):
-    pet = PETClassifier(embedded, PATTERNS[0], WORDS, **QUICK, patience=2)
+def test_the_best_epoch_on_validation_data_is_kept(one):
+    pet = reset(one, patience=2)
     pet.fit(TEXTS, LABELS, validation_data=(TEXTS[::2], LABELS[::2]))
     best = max(epoch["score"] for epoch in pet.history_[0])
     assert pet.score(TEXTS[::2], LABELS[::2]) == best
@@ -158,21 +178,8 @@ def test_bad_training_labels(embedded, labels, message):
         PETClassifier(embedded, PATTERNS[0], WORDS).fit(TEXTS, labels)
 
 
-def test_texts_with_several_labels_are_counted(embedded):
+def test_texts_with_several_labels_are_counted(one):
+    reset(one)
     with pytest.warns(UserWarning, match="1 of 2 different training texts stand there with several labels"):
-        PETClassifier(embedded, PATTERNS[0], WORDS, **QUICK | {"epochs": 1}).fit(
-            ["好", "好", "坏"], ["正面", "负面", "负面"]
-        )
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        PETClassifier(embedded, PATTERNS[0], WORDS, **QUICK | {"epochs": 1}).fit(
-            ["好", "好", "坏"], ["正面", "正面", "负面"]
-        )
-
-
-def test_a_second_fit_knows_nothing_of_the_first(embedded):
-    options = QUICK | {"epochs": 2, "seed": 3}
-    pet = PETClassifier(embedded, PATTERNS, WORDS, **options)
-    pet.fit(TEXTS[::-1], LABELS[::-1]).set_params(seed=3).fit(TEXTS, LABELS)
-    fresh = PETClassifier(embedded, PATTERNS, WORDS, **options).fit(TEXTS, LABELS)
-    np.testing.assert_array_equal(pet.predict_proba(TEXTS), fresh.predict_proba(TEXTS))
+        one._training_data(["好", "好", "坏"], ["正面", "负面", "负面"])
+    one._training_data(["好", "好", "坏"], ["正面", "正面", "负面"])  # a warning would be an error
