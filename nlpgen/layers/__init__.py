@@ -1,5 +1,5 @@
 from nlpgen.layers.activations import ACTIVATIONS
-from nlpgen.layers.attention import NORMALIZATIONS, MultiHeadAttention, attention_weights, prefix_caches, written_cache
+from nlpgen.layers.attention import NORMALIZATIONS, MultiHeadAttention, attention_weights, written_cache
 from nlpgen.layers.block import CrossAttentionBlock, PreNormBlock, TransformerBlock
 from nlpgen.layers.crf import CRF, viterbi
 from nlpgen.layers.embeddings import InputEmbeddings
@@ -49,7 +49,6 @@ __all__ = [
     "make_norm",
     "multilabel_categorical_crossentropy",
     "padding_mask",
-    "prefix_caches",
     "prefix_mask",
     "relative_position_buckets",
     "rotary_speeds",

@@ -189,29 +189,15 @@ def attention_weights(scores, attention_mask=None, normalization="softmax"):
 
 
 def written_cache(cache, keys_values, index):
-    """Keys and values of new positions put into a cache of fixed size.
+    """Keys and values of new positions put into a cache of fixed size, or behind it.
 
     Args:
         cache: keys and values, each `(batch, heads, length, head_size)`.
         keys_values: the new ones, each `(batch, heads, n, head_size)`.
-        index: scalar, the place of the first.
+        index: scalar, the place of the first; `None` for behind the cache, which then grows, and through which
+            gradients flow.
     """
-    return tuple(
-        ops.slice_update(old, (0, 0, index, 0), ops.cast(new, old.dtype))
-        for old, new in zip(cache, keys_values, strict=True)
-    )
-
-
-def prefix_caches(prefix, length):
-    """Caches that begin with a prefix and have room for a text: for each block a pair of
-    `(batch, heads, n + length, head_size)`.
-
-    Args:
-        prefix: `(batch, blocks, 2, heads, n, head_size)`, keys and values.
-        length: tokens of the text.
-    """
-    shape = ops.shape(prefix)
-    room = ops.zeros((shape[0], shape[3], length, shape[5]), prefix.dtype)
-    return [
-        tuple(ops.concatenate([prefix[:, i, part], room], axis=2) for part in range(2)) for i in range(prefix.shape[1])
-    ]
+    pairs = [(old, ops.cast(new, old.dtype)) for old, new in zip(cache, keys_values, strict=True)]
+    if index is None:
+        return tuple(ops.concatenate(pair, axis=2) for pair in pairs)
+    return tuple(ops.slice_update(old, (0, 0, index, 0), new) for old, new in pairs)

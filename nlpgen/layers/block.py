@@ -33,7 +33,7 @@ class TransformerBlock(keras.layers.Layer):
         position_ids: `(length,)` or `(batch, length)`, for rotary attention; 0, 1, 2, … by default.
         cache: keys and values of a fixed number of places, into which those of `x` are written; `attention_mask`,
             `bias` and `relative` are then over the places of the cache.
-        cache_index: place of the first.
+        cache_index: place of the first; `None` for behind the cache, see `written_cache`.
 
     Returns:
         The output `(batch, length or n, hidden_size)`, the attention scores, and the keys and values.

@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from nlpgen.layers import causal_mask, padding_mask, prefix_caches
+from nlpgen.layers import causal_mask, padding_mask
 from nlpgen.models.pretrained import Backbone
 
 
@@ -55,11 +55,11 @@ class Decoder(Backbone):
         prefix = inputs.get("prefix")
         if prefix is None:
             return self.encode_cached(x, inputs)[0]
-        caches, start = prefix_caches(prefix, ops.shape(x)[1]), prefix.shape[4]
-        seen = inputs.get("padding_mask")
+        cache, seen = [(prefix[:, i, 0], prefix[:, i, 1]) for i in range(len(self.blocks))], inputs.get("padding_mask")
         if seen is not None:
-            seen = ops.concatenate([ops.ones((ops.shape(x)[0], start), "bool"), ops.cast(seen, "bool")], axis=1)
-        return self.encode_cached(x, {**inputs, "padding_mask": seen}, caches, start)[0]
+            before = ops.ones((ops.shape(x)[0], prefix.shape[4]), "bool")
+            seen = ops.concatenate([before, ops.cast(seen, "bool")], axis=1)
+        return self.encode_cached(x, {**inputs, "padding_mask": seen}, cache, None)[0]
 
     def empty_cache(self, batch, length):
         """Keys and values of no token yet: for each block a pair of `(batch, heads, length, head_size)`."""
@@ -74,14 +74,18 @@ class Decoder(Backbone):
             x: `(batch, n, hidden_size)`, from `embed`, whose `position_ids` must count from the start of the text.
             inputs: see the call. With a cache, `padding_mask` is over its places `(batch, length of the cache)`.
             cache: from `empty_cache` or an earlier call.
-            cache_index: scalar, the place of the first of the n tokens.
+            cache_index: scalar, the place of the first of the n tokens; `None` for behind the cache.
 
         Returns:
             Hidden states, and the cache with these tokens.
         """
         length = ops.shape(x)[1]
-        keys = length if cache is None else cache[0][0].shape[2]
-        mask = causal_mask(length, keys, cache_index)
+        keys = 0 if cache is None else cache[0][0].shape[2]
+        if cache is None or cache_index is None:
+            keys, start = keys + length, keys
+        else:
+            start = cache_index
+        mask = causal_mask(length, keys, start)
         if inputs.get("padding_mask") is not None:
             mask = mask & ops.cast(inputs["padding_mask"], "bool")[:, None, None, :]
         elif cache is None and self.config.pad_token_id is not None:

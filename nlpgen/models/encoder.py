@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from nlpgen.errors import InputError
-from nlpgen.layers import InputEmbeddings, TransformerBlock, causal_mask, padding_mask, prefix_caches, prefix_mask
+from nlpgen.layers import InputEmbeddings, TransformerBlock, causal_mask, padding_mask, prefix_mask
 from nlpgen.models.config import Config
 from nlpgen.models.pretrained import Backbone
 
@@ -221,12 +221,11 @@ class Encoder(Backbone):
 
     def encode(self, x, inputs):
         mask, relative, scores = self.attention_mask(inputs), self.relative_positions(inputs), None
-        blocks, prefix, caches, start = self.layer_blocks, inputs.get("prefix"), None, 0
+        blocks, prefix = self.layer_blocks, inputs.get("prefix")
         if prefix is not None:
             if relative is not None:
                 raise InputError(f"{type(self).__name__} has relative positions, so that no prefix can stand before.")
-            start, caches = prefix.shape[4], prefix_caches(prefix, ops.shape(x)[1])
-            mask = ops.concatenate([ops.ones((*ops.shape(mask)[:3], start), "bool"), mask], axis=3)
+            mask = ops.concatenate([ops.ones((*ops.shape(mask)[:3], prefix.shape[4]), "bool"), mask], axis=3)
         for i, block in enumerate(blocks):
             x, scores, _ = block(
                 x,
@@ -236,8 +235,8 @@ class Encoder(Backbone):
                 positions=inputs.get("positions") if i == len(blocks) - 1 else None,
                 condition=inputs.get("condition"),
                 position_ids=inputs.get("position_ids"),
-                cache=None if caches is None else caches[i],
-                cache_index=start,
+                cache=None if prefix is None else (prefix[:, i, 0], prefix[:, i, 1]),
+                cache_index=None,
             )
         return x
 

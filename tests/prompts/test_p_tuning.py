@@ -10,11 +10,17 @@ from nlpgen.errors import InputError
 from nlpgen.prompts import Pattern, PromptServer, PTuningClassifier, Scorer, Verbalizer
 from nlpgen.tasks import softmax
 from tests.helpers import array, assert_close
-from tests.prompts.test_pet_training import LABELS, TEXTS, assert_same, embedded, weights  # noqa: F401
+from tests.prompts.test_pet_training import LABELS, TEXTS, assert_same, weights
 
 WORDS = {"正面": "很", "负面": "不太"}
 PATTERN = "[P*2][MASK][P*2]{text}"
 QUICK = {"epochs": 15, "batch_size": 6, "learning_rate": 3e-2, "max_length": 32}
+
+
+@pytest.fixture(scope="module")
+def embedded():
+    """The embedded model without its upper layers, which is quicker to compile."""
+    return MaskedLM.from_pretrained("bert-tiny-zh", num_hidden_layers=1)
 
 
 @pytest.fixture(scope="module")
