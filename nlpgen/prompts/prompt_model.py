@@ -59,7 +59,7 @@ class PromptModel(keras.Model):
         trainable_part="all",
         **kwargs,
     ):
-        super().__init__(dtype=lm.dtype_policy, **kwargs)
+        super().__init__(dtype=lm.dtype_policy, autocast=False, **kwargs)  # scores are in float32
         self.lm = lm
         self.num_labels = num_labels
         self.columns = None if columns is None else np.asarray(columns).tolist()
