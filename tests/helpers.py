@@ -5,7 +5,6 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import pytest
 from keras import ops
 
 from nlpgen.checkpoints import dump_weights, load_weights, rows, unnamed_weights
