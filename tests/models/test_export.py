@@ -31,7 +31,7 @@ import tensorflow as tf
 for folder in Path(sys.argv[1]).iterdir():
     model = tf.saved_model.load(str(folder / "saved"))
     np.save(folder / "found.npy", model.serve(dict(np.load(folder / "x.npz"))).numpy())
-assert not {"nlpgen", "keras"} & sys.modules.keys()
+assert "nlpgen" not in sys.modules
 """
 
 
@@ -40,8 +40,10 @@ def check_onnx(model, inputs, feeds, path):
     model.export(path, format="onnx", inputs=inputs)
     session = onnxruntime.InferenceSession(path)
     for x in feeds:
-        (out,) = session.run(None, x)
-        assert_close(out, array(model(x)), 1e-4)
+        (out,), expected = session.run(None, x), array(model(x))
+        seen = expected > -1e8  # not the pairs that a span tagger masks by -1e9
+        np.testing.assert_array_equal(out[~seen], expected[~seen])
+        assert_close(out[seen], expected[seen], 1e-4)
 
 
 @pytest.mark.parametrize("name", MODELS)
