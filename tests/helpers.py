@@ -49,12 +49,6 @@ def assert_close(actual, expected, tolerance=1e-5):
     assert worst <= tolerance, f"differs by {worst:.2e} of the scale {scale:.3g}"
 
 
-def assert_recorded(actual, recorded):
-    """As a golden file has it: of wide logits every fourth, more numbers than the hidden vector behind them has."""
-    actual = np.asarray(actual)
-    assert_close(actual if actual.shape == recorded.shape else actual[..., ::4], recorded)
-
-
 def random_weights(model, seed=0):
     """Give a built model weights that are not small, so that no mistake hides."""
     generator = np.random.default_rng(seed)
