@@ -1,6 +1,10 @@
 """Checks that every architecture must pass, and gradients on any backend."""
 
+import atexit
 import os
+import shutil
+import tarfile
+import tempfile
 from pathlib import Path
 
 import keras
@@ -9,7 +13,18 @@ from keras import ops
 
 from nlpgen.checkpoints import dump_weights, load_weights, rows, unnamed_weights
 
-GOLDEN = Path(__file__).parent / "golden"
+
+def _unpacked(source):
+    """A copy of the golden folders with their checkpoints, which are kept in one archive; it goes with the process."""
+    folder = Path(tempfile.mkdtemp(prefix="golden-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    shutil.copytree(source, folder, dirs_exist_ok=True)
+    with tarfile.open(source / "weights.tar.xz") as archive:
+        archive.extractall(folder, filter="data")
+    return folder
+
+
+GOLDEN = _unpacked(Path(__file__).parent / "golden")
 SHARED = Path(os.environ.get("NLPGEN_TEST_DATA", Path(__file__).parents[2] / "shared"))  # see the marker `needs_data`
 IDS = np.array([[2, 5, 6, 7, 3, 0, 0], [2, 8, 9, 10, 11, 12, 3]], dtype="int32")
 SEGMENTS = np.array([[0, 0, 0, 1, 1, 0, 0], [0, 0, 1, 1, 1, 1, 1]], dtype="int32")
