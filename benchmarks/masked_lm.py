@@ -4,9 +4,9 @@
 
 BERT-base (random weights, vocabulary of 21,128), 200 texts of mixed real length with one mask each, on the CPU. Every
 engine lives in a process of its own and works only when it is its turn, so that times interleave and memory is each
-one's own. ONNX Runtime gets what `export` writes for one position, and our batches. Prints a Markdown table: texts a second
-(median of the rounds), peak memory, and how far logits and answers are from the first engine's; the label is which of two
-tokens is likelier.
+one's own. ONNX Runtime gets what `export` writes for one position, and our batches. Prints a Markdown table: texts a
+second (median of the rounds), peak memory, and how far logits and answers are from the first engine's; the label is
+which of two tokens is likelier.
 """
 
 import argparse

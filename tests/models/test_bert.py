@@ -8,7 +8,6 @@ from nlpgen.errors import ConfigError, InputError
 from tests.helpers import IDS, SMALL, array, assert_close, check_model, random_weights
 
 
-
 @pytest.mark.backends
 @pytest.mark.parametrize(
     "options",
