@@ -110,7 +110,7 @@ def check_model(model, tmp_path, inputs=None):
 
     # Every weight is trained.
     target = np.random.default_rng(0).normal(size=out.shape).astype(out.dtype)
-    assert untrained(model, x, lambda y: ops.sum(ops.square(y - target))) == []
+    assert untrained(model, x, lambda y: ops.sum(ops.square(ops.subtract(y, target)))) == []
 
 
 def untrained(model, inputs, loss):
