@@ -12,6 +12,10 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 demo: .venv/installed
 	$(BIN)/python examples/quickstart.py
 
+# A process has one core; PyTorch's threads would only wait for one another.
+test: export OMP_NUM_THREADS = 1
+test: export TF_NUM_INTRAOP_THREADS = 1
+test: export TF_NUM_INTEROP_THREADS = 1
 test: .venv/installed-test
 	$(PYTEST)
 	KERAS_BACKEND=jax $(PYTEST) -m backends
