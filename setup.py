@@ -11,8 +11,8 @@ JAX = ["jax>=0.4.30"]
 TORCH = ["torch>=2.10"]  # below, torch.load(weights_only=True) can be made to run code (CVE-2026-24747)
 ONNX = ["onnx>=1.17", "onnxruntime>=1.20", "tf2onnx>=1.17"]
 PLOT = ["matplotlib>=3.8", "tensorboard>=2.18"]
-TEST = [*PLOT, *ONNX, "pytest>=8", "setuptools>=77", "transformers>=4.50"]
-BENCH = ["psutil>=5.9", "transformers>=4.50"]
+TEST = [*PLOT, *ONNX, "pytest>=8", "pytest-xdist>=3.7", "setuptools>=77", "transformers>=4.50"]
+BENCH = [*ONNX, "psutil>=5.9", "transformers>=4.50"]
 DEV = ["ruff>=0.9"]
 
 setup(

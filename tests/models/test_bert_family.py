@@ -30,7 +30,6 @@ from nlpgen.errors import ConfigError, InputError, WeightsMismatch
 from nlpgen.models.inspect import describe
 from tests.helpers import GOLDEN, IDS, SEGMENTS, SMALL, array, assert_close, check_model, random_weights
 
-pytestmark = pytest.mark.backends
 X = {"token_ids": IDS, "segment_ids": SEGMENTS}
 TASKS = np.array([[0, 1, 2, 0, 1, 0, 0], [2, 2, 2, 1, 1, 0, 0]])
 NARROW = SMALL | {"embedding_size": 8}
@@ -55,6 +54,7 @@ def built(model):
     return random_weights(model)
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize("name", MODELS)
 def test_contract(name, tmp_path):
     model = MODELS[name]()
@@ -62,6 +62,7 @@ def test_contract(name, tmp_path):
     check_model(model, tmp_path)
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16"])
 def test_low_precision_is_finite_even_where_all_is_padding(name, dtype):
@@ -70,6 +71,7 @@ def test_low_precision_is_finite_even_where_all_is_padding(name, dtype):
     assert np.isfinite(array(out)).all()
 
 
+@pytest.mark.backends
 def test_tasks_of_ernie():
     model = built(Ernie(ErnieConfig(**SMALL, use_task_id=True)))
     out = array(model(X))
@@ -115,6 +117,7 @@ def test_transformers_reads_what_we_write(make, name, further, output, tmp_path)
     assert_close(array(type(model).from_pretrained(tmp_path / "out")({**X, **further})), out)
 
 
+@pytest.mark.backends
 def test_albert_that_shares_less(tmp_path):
     """Trap 17: as many groups as wanted, which are then trained and saved each by itself."""
     shared = MaskedLM.from_pretrained(GOLDEN / "b4k_albert")
@@ -316,6 +319,7 @@ def test_ernie_under_the_names_of_bert(tmp_path):
         Bert.from_pretrained(tmp_path / "out")
 
 
+@pytest.mark.backends
 def test_roberta_counts_positions_from_its_padding():
     model = built(Roberta(RobertaConfig(**SMALL)))
     assert model.longest == 18
