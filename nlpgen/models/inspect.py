@@ -7,10 +7,11 @@ from nlpgen.checkpoints import load_weights, open_folder, rows
 from nlpgen.errors import InputError, NlpgenError
 from nlpgen.models.architectures import architecture_of
 from nlpgen.models.causal_lm import CausalLM
+from nlpgen.models.loading import prepare, report_unread
 from nlpgen.models.masked_lm import MaskedLM
 from nlpgen.models.next_sentence import NextSentence, PooledEncoder
-from nlpgen.models.pretrained import prepare, report_unread, save_models
 from nlpgen.models.replaced_tokens import ReplacedTokenDetector
+from nlpgen.models.saving import save_models
 from nlpgen.models.seq2seq_lm import Seq2SeqLM
 
 # The models that a released checkpoint may hold, over one backbone.
