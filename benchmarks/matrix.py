@@ -6,8 +6,8 @@ A model with random weights that are not small goes through every form and runti
 form's own library, TensorFlow or safetensors, finds every weight in the file, bit-equal, under the name of the release.
 All others compare outputs on a batch with padding: bit-equal after reading (what transformers wrote, where it has the
 architecture), 1e-5 of scale on the other backends and in transformers, 1e-4 in ONNX Runtime, and in bfloat16 finite,
-with a row that is all padding, and within 0.1 of scale. `make test` checks the same against bert4keras and transformers,
-folder by folder; this script is the overview.
+with a row that is all padding, and within 0.1 of scale. `make test` checks the same against bert4keras and
+transformers, folder by folder; this script is the overview.
 """
 
 import argparse

@@ -7,7 +7,9 @@ from nlpgen.models.language_model import NextTokenModel
 
 @keras.saving.register_keras_serializable("nlpgen")
 class CausalLM(NextTokenModel):
-    """A causal language model: at each position the logits of the token that follows. See `NextTokenModel` for the head.
+    """A causal language model: at each position the logits of the token that follows.
+
+    See `NextTokenModel` for the head.
 
     Args:
         backbone: a built or unbuilt `Decoder`.

@@ -73,8 +73,8 @@ def over_shared(cls, backbone, folder):
         held = folder.tensors.shape(name)[-1] if name in folder.tensors else backbone.config.vocab_size
         if held != backbone.config.vocab_size:
             raise VocabularyError(
-                f"The shared `backbone` has {backbone.config.vocab_size:,} tokens, but `{name}` of {folder.path} is for "
-                f"{held:,}: another vocabulary. Take both from one checkpoint, or make a new head: "
+                f"The shared `backbone` has {backbone.config.vocab_size:,} tokens, but `{name}` of {folder.path} is "
+                f"for {held:,}: another vocabulary. Take both from one checkpoint, or make a new head: "
                 f"{cls.__name__}(backbone)."
             )
     return model, folder
@@ -118,7 +118,8 @@ def _check_options(dtype, keep_tokens):
     problems = []
     if dtype not in (None, "auto", *DTYPES) and not isinstance(dtype, keras.DTypePolicy):
         problems.append(
-            f"`dtype` must be one of {', '.join(map(repr, DTYPES))}, 'auto', or a keras.DTypePolicy. Received: {dtype!r}"
+            f"`dtype` must be one of {', '.join(map(repr, DTYPES))}, 'auto', or a keras.DTypePolicy. "
+            f"Received: {dtype!r}"
         )
     if keep_tokens is not None and not (hasattr(keep_tokens, "__len__") and len(keep_tokens)):
         problems.append(f"`keep_tokens` must be a list of ids, one or more. Received: {keep_tokens!r:.60}")

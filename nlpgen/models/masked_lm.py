@@ -155,7 +155,8 @@ class MaskedLM(LanguageModel):
             A `FilledMask` for a string, a list of them for a list.
 
         Raises:
-            InputError: if a text is no string, has no `[MASK]` or is too long for the model, or `top_k` is out of range.
+            InputError: if a text is no string, has no `[MASK]` or is too long for the model, or `top_k` is out of
+                range.
             NonFiniteOutput: if the model gives NaN or infinity.
         """
         if isinstance(texts, str):
