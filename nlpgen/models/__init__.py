@@ -13,6 +13,7 @@ from nlpgen.models.gpt import GPT, GPTConfig
 from nlpgen.models.gpt2 import GPT2, GPT2Config
 from nlpgen.models.gpt2_ml import GPT2ML, GPT2MLConfig
 from nlpgen.models.llama import Llama, LlamaConfig
+from nlpgen.models.loading import backbone_of
 from nlpgen.models.masked_lm import FilledMask, MaskedLM
 from nlpgen.models.next_sentence import NextSentence, PooledEncoder
 from nlpgen.models.nezha import Nezha, NezhaConfig
@@ -84,5 +85,6 @@ __all__ = [
     "T5Config",
     "T5Encoder",
     "architecture_of",
+    "backbone_of",
     "load_tagger",
 ]

@@ -65,6 +65,4 @@ def architecture_of(folder, head=None):
     hint = f"Its tensors have no known names: {some or 'there are none'}, …"
     if likely:
         hint = f"Its tensors are named as those of {names}: say there which it is, or give `model_type` when loading."
-    raise ConfigError(
-        f"{folder.config_path} has {what}. nlpgen reads: {', '.join(ARCHITECTURES)}. {hint}"
-    )
+    raise ConfigError(f"{folder.config_path} has {what}. nlpgen reads: {', '.join(ARCHITECTURES)}. {hint}")

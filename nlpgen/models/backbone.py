@@ -50,11 +50,6 @@ class Backbone(PretrainedModel):
         super().__init__(**kwargs)
         self.config = config
 
-    @property
-    def backbone(self):
-        """Itself: what a model stands on."""
-        return self
-
     @classmethod
     def architecture(cls, folder):
         likely = likely_architectures(_architectures(Backbone), folder)

@@ -12,6 +12,11 @@ from nlpgen.text import read_tokenizer, vocabulary_file
 DTYPES = ("float32", "bfloat16", "float16", "float64", "mixed_bfloat16", "mixed_float16")
 
 
+def backbone_of(model):
+    """The `Backbone` that a model stands on, or is."""
+    return getattr(model, "backbone", model)
+
+
 def prepare(cls, folder, dtype=None, keep_tokens=None, compound_tokens=None, config_changes=None, tokenizer=None):
     """Make the model that a folder describes, without its weights.
 
@@ -58,7 +63,7 @@ def prepare(cls, folder, dtype=None, keep_tokens=None, compound_tokens=None, con
     dtype = _stored_type(tensors) if dtype == "auto" else dtype
     model = cls.over(backbone_class(config.replace(**config_changes), dtype=dtype), folder)
     model.build()
-    model.tokenizer = model.backbone.tokenizer = tokenizer
+    model.tokenizer = backbone_of(model).tokenizer = tokenizer
     return model, dataclasses.replace(folder, tensors=tensors)
 
 
@@ -86,7 +91,7 @@ def report_unread(model, folder, used, other_heads=False):
     An optimizer's are no news, nor are layers beyond those asked for, nor those of other heads and models that the
     architecture knows, unless `other_heads`.
     """
-    backbone, tensors = model.backbone, folder.tensors
+    backbone, tensors = backbone_of(model), folder.tensors
     scopes, others = [], ()
     if not other_heads:
         scopes = [getattr(entry, "scope", entry) for table in backbone.heads.values() for entry in table.values()]

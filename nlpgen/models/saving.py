@@ -4,18 +4,19 @@ import numpy as np
 
 from nlpgen.checkpoints import count_not_finite, dump_weights, save_folder
 from nlpgen.errors import InputError
+from nlpgen.models.loading import backbone_of
 from nlpgen.version import __version__
 
 
 def save_models(folder, models, format="nlpgen", dtype=None, max_shard_size=None):
     """Write models that share a backbone into one folder; see `PretrainedModel.save_pretrained`."""
-    model, backbone, tokenizer = models[0], models[0].backbone, models[0].tokenizer
+    model, backbone, tokenizer = models[0], backbone_of(models[0]), models[0].tokenizer
     if format == "tensorflow" and not backbone.tensorflow_form:
         raise InputError(
             f"{type(backbone).__name__} has no TensorFlow form: there is no such checkpoint and no reader of one. "
             "Use format='huggingface' or 'nlpgen'."
         )
-    strange = [each.name for each in models if each.backbone is not backbone]
+    strange = [each.name for each in models if backbone_of(each) is not backbone]
     if strange:
         raise InputError(
             f"One folder holds one backbone, but {', '.join(strange)} has another than {model.name}. Make the models "

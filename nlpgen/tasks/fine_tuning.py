@@ -6,7 +6,7 @@ import time
 import numpy as np
 
 from nlpgen.errors import InputError, TrainingDiverged
-from nlpgen.models import PooledEncoder, PretrainedModel
+from nlpgen.models import PooledEncoder, PretrainedModel, backbone_of
 from nlpgen.text import shuffled_batches
 from nlpgen.training import WarmupStableDecay, adamw
 
@@ -22,7 +22,7 @@ def copy_of_backbone(model):
             "Give a model to fine-tune, e.g. Bert.from_pretrained('bert-tiny-zh') or MaskedLM.from_pretrained(...). "
             f"Received: {model!r:.80}"
         )
-    backbone = model.backbone
+    backbone = backbone_of(model)
     if backbone.tokenizer is None:
         raise InputError("The model has no tokenizer. Load it from a folder with a vocabulary, or set `tokenizer`.")
     twin = type(backbone).from_config(backbone.get_config())

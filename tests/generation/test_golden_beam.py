@@ -26,15 +26,17 @@ def cases():
     """`(settings, log-probabilities (steps, last token, token), output)` of each recorded call."""
     folder = GOLDEN / "b4k_decoder"
     with np.load(folder / "tables.npz") as file:
-        logits = {"logits": file["logits"], "probas": np.log(file["probas"])}
+        logits = file["logits"]
     recorded = json.loads((folder / "golden.json").read_text(encoding="utf-8"))
     found = []
     for row in recorded["rows"]:
         case = dict(zip(recorded["columns"], row, strict=True))
-        powers = np.exp(logits[case["rtype"]] / case["temperature"])
+        powers = np.exp(logits / case["temperature"])
         log_probs = np.log(powers / powers.sum(-1, keepdims=True) + 1e-12)
-        started = case["start_id"] is not None  # with a start the lengths count it too
-        found.append((case | {"shortest": case["minlen"] - started}, log_probs, tuple(case["output"][started:])))
+        started = case["start_id"] is not None  # with a start, lengths and steps count it too
+        found.append(
+            (case | {"shortest": case["minlen"] - started}, log_probs[started:][:15], tuple(case["output"][started:]))
+        )
     return found
 
 
@@ -71,23 +73,20 @@ def total_of(case, log_probs, tokens):
 
 
 def test_the_rules_of_bert4keras_give_what_it_gave(cases):
-    assert len(cases) == 360
+    assert len(cases) == 180
     for case, log_probs, output in cases:
         assert plain_search(case, log_probs, theirs=True)[1] == output, case
 
 
-def test_keeping_what_has_ended_finds_likelier_texts(cases):
-    """Where bert4keras wrote nothing behind an early end."""
-    same = better = worse = 0
+def test_our_rules_never_find_a_less_likely_text(cases):
+    """The same in 86 of 180 calls, in 94 a likelier one; where no text can end too early, in 50 and in 10 of 60."""
+    differences = {False: [], True: []}
     for case, log_probs, output in cases:
-        if END in output[: case["shortest"] - 1]:
-            continue
         total, tokens = plain_search(case, log_probs, theirs=False)
-        theirs = total_of(case, log_probs, output)
-        same += tokens == output
-        better += total > theirs + 1e-9
-        worse += total < theirs - 1e-9
-    assert (same, better, worse) == (0, 0, 0)
+        difference = 0.0 if tokens == output else total - total_of(case, log_probs, output)
+        differences[case["min_ends"] == 1 and case["shortest"] <= 1].append(difference)
+    counts = {plain: [int((np.sign(found) == sign).sum()) for sign in (0, 1)] for plain, found in differences.items()}
+    assert counts == {False: [36, 84], True: [50, 10]}
 
 
 def settings(item):

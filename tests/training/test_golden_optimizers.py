@@ -109,20 +109,18 @@ def piecewise(step):
 
 # Batches for an update, ours, the same for Adam in NumPy, and how far ours are from bert4keras.
 ACCUMULATED = {
-    "adam_ga2": (2, lambda: BertAdam(0.05, accumulate=2), {}, 0.0),
-    "adam_ga3": (3, lambda: BertAdam(0.05, accumulate=3), {}, 0.0),
+    "adam_ga2": (2, lambda: BertAdam(0.05, accumulate=2), {}, 0.125),
+    "adam_ga3": (3, lambda: BertAdam(0.05, accumulate=3), {}, 0.115),
     "adamw_lr_ga2": (
         2,
-        lambda: BertAdam(
-            PiecewiseLinear(0.05, {4: 1, 10: 0.1}), weight_decay=0.05, no_decay=NO_NORM, accumulate=2
-        ),
+        lambda: BertAdam(PiecewiseLinear(0.05, {4: 1, 10: 0.1}), weight_decay=0.05, no_decay=NO_NORM, accumulate=2),
         {"rate": piecewise, "decay": 0.05},
-        0.0,
+        0.045,
     ),
 }
 
 
-.mark.parametrize("key", ACCUMULATED)
+@pytest.mark.parametrize("key", ACCUMULATED)
 def test_accumulated_gradients_are_applied_with_the_last_of_them(golden, key):
     """bert4keras applies them before it adds the batch at hand: late by one, the first time none at all.
 
@@ -140,11 +138,11 @@ def test_accumulated_gradients_are_applied_with_the_last_of_them(golden, key):
     expected, found = adam(golden, apply_at=ours, **options), trajectory(golden, optimizer())
     for name in NAMES:
         assert_close(found[name], expected[name])
-    assert round(largest_difference(golden, found, key), 2) == difference
+    assert round(largest_difference(golden, found, key), 3) == difference
 
 
 def test_sgd_accumulates_where_bert4keras_does_not(golden):
-    """Keras' own SGD moves with every batch there: by half of what was kept, the batches of odd steps twice."""
+    """Keras' own SGD moves with every batch there: by half of what was kept, the first batch of two twice."""
     found = trajectory(golden, keras.optimizers.SGD(0.05, gradient_accumulation_steps=2))
     for name in NAMES:
         w = ours = golden[f"init/{name}"]
@@ -160,7 +158,7 @@ def test_sgd_accumulates_where_bert4keras_does_not(golden):
             our_path.append(ours)
         assert_close(np.stack(path), golden[f"sgd_ga2/{name}"])
         assert_close(found[name], np.stack(our_path))
-    assert round(largest_difference(golden, found, "sgd_ga2"), 2) == 0.0
+    assert round(largest_difference(golden, found, "sgd_ga2"), 3) == 0.502
 
 
 def lookahead(golden, start, due):
@@ -226,7 +224,7 @@ def test_adafactor_is_keras_own(golden):
     assert_equals(golden, found, "adafactor", ["LayerNorm/gamma", "dense/bias"])
     assert_close(adafactor(golden, "dense/kernel", factored=False), golden["adafactor/dense/kernel"])
     assert_close(adafactor(golden, "dense/kernel", factored=True), found["dense/kernel"])
-    assert round(largest_difference(golden, found, "adafactor"), 2) == 0.0
+    assert round(largest_difference(golden, found, "adafactor"), 3) == 0.182
 
 
 def test_adafactor_of_keras_has_no_beta1(golden):
@@ -236,7 +234,7 @@ def test_adafactor_of_keras_has_no_beta1(golden):
         factored = name == "dense/kernel"
         assert_close(adafactor(golden, name, factored, 0.01, beta_1=0.9), golden[f"adafactor_lrNone_beta1/{name}"])
         assert_close(found[name], adafactor(golden, name, factored, 0.01))
-    assert round(largest_difference(golden, found, "adafactor_lrNone_beta1"), 2) == 0.0
+    assert round(largest_difference(golden, found, "adafactor_lrNone_beta1"), 3) == 0.059
 
 
 def test_epsilon_of_keras_adam_stands_before_the_correction(golden):
