@@ -34,8 +34,8 @@ def cases():
         powers = np.exp(logits / case["temperature"])
         log_probs = np.log(powers / powers.sum(-1, keepdims=True) + 1e-12)
         started = case["start_id"] is not None  # with a start, lengths and steps count it too
-        found.append(
-            (case | {"shortest": case["minlen"] - started}, log_probs[started:][:15], tuple(case["output"][started:]))
+        case["shortest"] = max(1, case["minlen"] - started)
+        found.append(())| {"shortest": case["minlen"] - started}, log_probs[started:][:15], tuple(case["output"][started:]))
         )
     return found
 
@@ -84,7 +84,7 @@ def test_our_rules_never_find_a_less_likely_text(cases):
     for case, log_probs, output in cases:
         total, tokens = plain_search(case, log_probs, theirs=False)
         difference = 0.0 if tokens == output else total - total_of(case, log_probs, output)
-        differences[case["min_ends"] == 1 and case["shortest"] <= 1].append(difference)
+        differences[case["min_ends"] == 1 and case["shortest"] == 1].append(difference)
     counts = {plain: [int((np.sign(found) == sign).sum()) for sign in (0, 1)] for plain, found in differences.items()}
     assert counts == {False: [36, 84], True: [50, 10]}
 
@@ -94,7 +94,7 @@ def settings(item):
 
 
 @pytest.mark.backends
-@pytest.mark.parametrize("width", [1, 2, 3, 5, 12])
+@pytest.mark.parametrize("width", [1, 3, 12])
 def test_every_case_by_our_rules(cases, width):
     """Those of the same settings in one batch, other tables and starts side by side."""
     chosen = sorted((item for item in cases if item[0]["topk"] == width), key=settings)
