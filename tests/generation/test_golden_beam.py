@@ -35,8 +35,7 @@ def cases():
         log_probs = np.log(powers / powers.sum(-1, keepdims=True) + 1e-12)
         started = case["start_id"] is not None  # with a start, lengths and steps count it too
         case["shortest"] = max(1, case["minlen"] - started)
-        found.append(())| {"shortest": case["minlen"] - started}, log_probs[started:][:15], tuple(case["output"][started:]))
-        )
+        found.append((case, log_probs[started:][:15], tuple(case["output"][started:])))
     return found
 
 
