@@ -54,7 +54,8 @@ def test_other_special_tokens_in_a_text_are_plain_text(embedded):
     [
         ("没有", r"`texts\[0\]` has no \[MASK\]"),
         ("", r"has no \[MASK\]"),
-        (None, "must be a list of strings"),
+        (None, "`texts` must be a string or a list of strings. Received: None"),
+        (3, "`texts` must be a string or a list of strings. Received: 3"),
         (["[MASK]", None], r"`texts\[1\]` must be a string"),
         ("好" * 100_000 + "[MASK]", r"has 100,003 tokens, but the model reads 512"),
     ],
