@@ -2,6 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Two processes, each with files of its own: one keeps one core busy. With more cores: make test WORKERS=8
+WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: demo test lint bench clean
@@ -9,10 +12,14 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 demo: .venv/installed
 	$(BIN)/python examples/quickstart.py
 
+# A process has one core; PyTorch's threads would only wait for one another.
+test: export OMP_NUM_THREADS = 1
+test: export TF_NUM_INTRAOP_THREADS = 1
+test: export TF_NUM_INTEROP_THREADS = 1
 test: .venv/installed-test
-	$(BIN)/python -m pytest
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -m backends
-	KERAS_BACKEND=torch $(BIN)/python -m pytest -m backends
+	$(PYTEST)
+	KERAS_BACKEND=jax $(PYTEST) -m backends
+	KERAS_BACKEND=torch $(PYTEST) -m backends
 
 lint: .venv/installed-lint
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 bert4keras lives on Python 3.8 and TensorFlow 2.10, so this runs in an environment of its own:
 
+    tar -xf tests/golden/weights.tar.xz -C tests/golden
     nlpgen convert tests/golden/b4k_bert OURS --to huggingface
     nlpgen convert OURS AGAIN --to tensorflow
     python3.8 -m venv old && old/bin/pip install tensorflow-cpu==2.10.1 'numpy<1.24' 'protobuf<3.20'

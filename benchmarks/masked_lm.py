@@ -1,11 +1,12 @@
-"""Masked-LM inference against Hugging Face on PyTorch: same weights, same texts, interleaved in one run.
+"""Masked-LM inference against Hugging Face on PyTorch, and as ONNX: same weights, same texts, interleaved in one run.
 
     python benchmarks/masked_lm.py --texts FILE
 
 BERT-base (random weights, vocabulary of 21,128), 200 texts of mixed real length with one mask each, on the CPU. Every
 engine lives in a process of its own and works only when it is its turn, so that times interleave and memory is each
-one's own. Prints a Markdown table: texts a second (median of the rounds), peak memory, and how far logits and answers
-are from the first engine's; the label is which of two tokens is likelier.
+one's own. ONNX Runtime gets what `export` writes for one position, and our batches. Prints a Markdown table: texts a
+second (median of the rounds), peak memory, and how far logits and answers are from the first engine's; the label is
+which of two tokens is likelier.
 """
 
 import argparse
@@ -26,6 +27,7 @@ ENGINES = {
     "transformers, naive batches": {"kind": "peer", "sort": False, "dtype": "float32"},
     "transformers, length-sorted": {"kind": "peer", "sort": True, "dtype": "float32"},
     "nlpgen (tensorflow)": {"kind": "ours", "backend": "tensorflow", "dtype": "float32"},
+    "nlpgen exported, ONNX Runtime": {"kind": "exported", "dtype": "float32"},
     "transformers, length-sorted, bfloat16": {"kind": "peer", "sort": True, "dtype": "bfloat16"},
     "nlpgen (tensorflow), bfloat16": {"kind": "ours", "backend": "tensorflow", "dtype": "bfloat16"},
 }
@@ -74,10 +76,11 @@ def main():
 
 
 def prepare(folder, options):
-    """Write the model in Hugging Face's form, and the token ids of the texts with their masks."""
+    """Write the model in Hugging Face's form and as ONNX, and batches of token ids with a mask in each text."""
     import keras
 
     from nlpgen import Bert, BertConfig, MaskedLM
+    from nlpgen.text import length_batches
 
     keras.utils.set_random_seed(0)
     model = MaskedLM(Bert(BertConfig(21128, 768, options.layers, 12, 3072)))
@@ -86,12 +89,16 @@ def prepare(folder, options):
     model.head.norm.gamma.assign(generator.normal(1, 0.1, 768))
     model.head.bias.assign(generator.normal(0, 0.1, 21128))
     model.save_pretrained(folder / "model", format="huggingface")
+    if not options.settings:
+        model.export(folder / "model.onnx", format="onnx", inputs=("token_ids", "positions"))
     lines = [line.split("\t")[0].strip() for line in Path(options.texts).read_text(encoding="utf-8").splitlines()]
     # An id for each character: the weights are random, only the lengths have to be real.
     texts = [[101, 103, *(670 + ord(c) % 7000 for c in line[:125]), 102] for line in lines if line]
     texts = [texts[i % len(texts)] for i in range(options.count)]
     (folder / "texts.json").write_text(json.dumps(texts))
     lengths = [len(text) for text in texts]
+    batches = [([int(i) for i in indices], int(length)) for indices, length in length_batches(lengths)]
+    (folder / "batches.json").write_text(json.dumps(batches))
     print(f"{len(texts)} texts of {min(lengths)} to {max(lengths)} tokens, {np.mean(lengths):.0f} on average")
 
 
@@ -150,7 +157,7 @@ def ask(worker):
 def work(spec, folder):
     """Run all texts once for each line on standard input."""
     texts = json.loads((folder / "texts.json").read_text())
-    run = (peer if spec["kind"] == "peer" else ours)(spec, folder, texts)
+    run = {"peer": peer, "ours": ours, "exported": exported}[spec["kind"]](spec, folder, texts)
     for _ in sys.stdin:
         begin = time.perf_counter()
         logits = run()
@@ -187,12 +194,12 @@ def ours(spec, folder, texts):
     from keras import ops
 
     from nlpgen import MaskedLM
-    from nlpgen.text import length_batches, pad
+    from nlpgen.text import pad
 
     model = MaskedLM.from_pretrained(folder / "model", dtype=spec["dtype"])
     if "jit" in spec:
         model.jit_compile = spec["jit"]
-    batches = length_batches([len(text) for text in texts])
+    batches = json.loads((folder / "batches.json").read_text())
 
     def run():
         out = np.empty((len(texts), 21128), dtype="float32")
@@ -200,6 +207,24 @@ def ours(spec, folder, texts):
             x = {"token_ids": pad([texts[i] for i in indices], 0, length), "positions": pad([[1]] * len(indices))}
             logits = model.predict_on_batch(x)
             out[indices] = np.asarray(ops.convert_to_numpy(logits), dtype="float32")[:, 0]
+        return out
+
+    return run
+
+
+def exported(spec, folder, texts):
+    """The exported model at the mask, on the batches of `ours`; this process has neither nlpgen nor Keras."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(folder / "model.onnx")
+    batches = json.loads((folder / "batches.json").read_text())
+
+    def run():
+        out = np.empty((len(texts), 21128), dtype="float32")
+        for indices, length in batches:
+            ids = np.array([texts[i] + [0] * (length - len(texts[i])) for i in indices], dtype="int32")
+            positions = np.ones((len(indices), 1), dtype="int32")
+            out[indices] = session.run(None, {"token_ids": ids, "positions": positions})[0][:, 0]
         return out
 
     return run

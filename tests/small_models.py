@@ -1,8 +1,10 @@
 """One small model of every architecture and head, for what all of them must do."""
 
+from functools import partial
+
 import numpy as np
 
-from nlpgen import ARCHITECTURES
+from nlpgen import ARCHITECTURES, SequenceClassifier, SequenceTagger, SpanTagger
 from nlpgen.models.inspect import HEADS
 from tests.helpers import IDS, SEGMENTS, SMALL, TARGET_IDS, random_weights
 
@@ -17,21 +19,28 @@ EXTRA = {
     "qwen2": {"num_key_value_heads": 2},
     "qwen3": {"num_key_value_heads": 2, "head_dim": 8},
 }
+LABELS = ["财经", "体育", "科技"]
+WITH_LABELS = {
+    "classifier": partial(SequenceClassifier, labels=LABELS),
+    "tagger": partial(SequenceTagger, labels=LABELS),
+    "span_tagger": partial(SpanTagger, labels=LABELS, head_size=8),
+}
 # `(architecture, head)` of all; a model with that head is what a test gets.
 NAMES = [(name, head) for name, cls in ARCHITECTURES.items() for head in cls.heads]
 MAIN = [(name, next(iter(cls.heads))) for name, cls in ARCHITECTURES.items()]
+OF_BERT = [("bert", head) for head in (*ARCHITECTURES["bert"].heads, *WITH_LABELS)]
 
 
 def small_model(name, head, dtype=None, seed=0, **changes):
     """A built model with weights that are not small."""
     cls = ARCHITECTURES[name]
     config = cls.config_class.from_dict(SMALL | {"vocab_size": 60} | EXTRA.get(name, {}) | changes)
-    model = HEADS[head](cls(config, dtype=dtype))
+    model = (HEADS | WITH_LABELS)[head](cls(config, dtype=dtype))
     model.build()
     return random_weights(model, seed)
 
 
-def inputs_of(model, rows=2):
-    """Inputs with padding for any of them; other `rows` are repetitions."""
+def inputs_of(model, rows=2, length=7):
+    """Inputs with padding for any of them; other `rows` are repetitions, a shorter `length` their beginning."""
     x = {"token_ids": IDS, "segment_ids": SEGMENTS, "decoder_token_ids": TARGET_IDS[:, :5]}
-    return {name: np.concatenate([x[name]] * rows)[:rows] for name in model.export_inputs}
+    return {name: np.concatenate([x[name]] * rows)[:rows, :length] for name in model.export_inputs}

@@ -353,7 +353,7 @@ def test_trap_17_albert_groups_are_followed():
     """bert4keras reads group 0 for all layers, whatever `num_hidden_groups` says."""
     albert = ARCHITECTURES["albert"]
     with pytest.raises(ConfigError, match="num_hidden_groups"):
-        small(albert, num_hidden_layers=4, num_hidden_groups=3)
+        small(albert, num_hidden_layers=4, num_hidden_groups=5)
     model = built(albert(small(albert, num_hidden_layers=4, num_hidden_groups=2)))
     groups = {name.split("/")[3] for name in dump_weights(model) if "group_" in name}
     assert groups == {"group_0", "group_1"}

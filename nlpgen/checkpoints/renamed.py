@@ -19,7 +19,7 @@ class RenamedTensors:
         return self._own_name(name) in self._tensors
 
     def __iter__(self):
-        return iter(self._tensors)
+        return (name for name in self._tensors if name in self)
 
     def __getitem__(self, name):
         return self._tensors[self._own_name(name)]

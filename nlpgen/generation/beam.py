@@ -61,7 +61,7 @@ class Beam:
                 f"`width` and `n_best` must be 1 or more. Received: width={self.width}, n_best={self.n_best}"
             )
 
-    def search(self, step, token_ids, state, max_new_tokens, end_id):
+    def search(self, step, token_ids, state, max_new_tokens, end_id, min_new_tokens=1, min_ends=1):
         """Continue a batch of texts.
 
         All shapes are fixed, so the whole search can be compiled; `step` is then traced once.
@@ -75,12 +75,21 @@ class Beam:
                 have one row for each text as the first; they are repeated and reordered with the hypotheses.
             max_new_tokens: most tokens, the end included.
             end_id: the token that ends a text.
+            min_new_tokens: fewest tokens of a text that ends, the end included.
+            min_ends: how many times `end_id` stands in a text that ends, the last time as its end: 2 for a question and
+                an answer that each have one, say.
 
         Returns:
             `Hypotheses`.
+
+        Raises:
+            InputError: if a count is out of range.
         """
-        if max_new_tokens < 1:
-            raise InputError(f"`max_new_tokens` must be 1 or more. Received: {max_new_tokens}")
+        if min_ends < 1 or max_new_tokens < max(1, min_new_tokens):
+            raise InputError(
+                "`min_ends` and `max_new_tokens` must be 1 or more, and `min_new_tokens` no more than the latter. "
+                f"Received: {min_ends}, {max_new_tokens} and {min_new_tokens}"
+            )
         batch = ops.shape(token_ids)[0]
 
         def goes_on(n, last, state, live, found):
@@ -90,10 +99,10 @@ class Beam:
             log_probs, state = step(last, state)
             log_probs = ops.reshape(ops.cast(log_probs, "float32"), (batch, self.width, -1))
             totals = live[1][:, :, None] + log_probs
-            ended = live[0], totals[:, :, end_id]
-            found = self._best(found, _written(ended[0], end_id, n), self._score(ended[1], n + 1), n + 1)
-            is_end = ops.arange(totals.shape[2]) == end_id
-            live, parents = self._live(live[0], ops.where(is_end, NEVER, totals), n)
+            is_end, is_last = ops.arange(totals.shape[2]) == end_id, _count(live[0], end_id, n) + 1 >= min_ends
+            ended = ops.where(is_last & (n + 1 >= min_new_tokens), totals[:, :, end_id], NEVER)
+            found = self._best(found, _written(live[0], end_id, n), self._score(ended, n + 1), n + 1)
+            live, parents = self._live(live[0], ops.where(is_end & is_last[:, :, None], NEVER, totals), n)
             rows = ops.reshape(ops.arange(batch)[:, None] * self.width + parents, (-1,))
             last = ops.reshape(ops.take_along_axis(live[0], ops.full_like(parents, n)[:, :, None], axis=2), (-1,))
             return n + 1, last, _rows(lambda t: ops.take(t, rows, axis=0), state), live, found
@@ -150,6 +159,11 @@ class Beam:
 def _written(tokens, token, n):
     """`token` at place `n` of each row of `tokens` `(…, max_new_tokens)`."""
     return ops.where(ops.arange(tokens.shape[-1]) == n, ops.cast(token, tokens.dtype), tokens)
+
+
+def _count(tokens, token, n):
+    """How often `token` is among the first `n` of each row of `tokens` `(…, max_new_tokens)`."""
+    return ops.sum(ops.cast((tokens == token) & (ops.arange(tokens.shape[-1]) < n), "int32"), axis=-1)
 
 
 def _rows(function, state):

@@ -1,5 +1,6 @@
 from nlpgen.models.albert import Albert, AlbertConfig
 from nlpgen.models.architectures import ARCHITECTURES, architecture_of
+from nlpgen.models.backbone import Backbone
 from nlpgen.models.bert import Bert, BertConfig
 from nlpgen.models.causal_lm import CausalLM
 from nlpgen.models.classifier import SequenceClassifier
@@ -12,10 +13,11 @@ from nlpgen.models.gpt import GPT, GPTConfig
 from nlpgen.models.gpt2 import GPT2, GPT2Config
 from nlpgen.models.gpt2_ml import GPT2ML, GPT2MLConfig
 from nlpgen.models.llama import Llama, LlamaConfig
+from nlpgen.models.loading import backbone_of
 from nlpgen.models.masked_lm import FilledMask, MaskedLM
 from nlpgen.models.next_sentence import NextSentence, PooledEncoder
 from nlpgen.models.nezha import Nezha, NezhaConfig
-from nlpgen.models.pretrained import Backbone, PretrainedModel, backbone_of
+from nlpgen.models.pretrained import PretrainedModel
 from nlpgen.models.qwen2 import Qwen2, Qwen2Config
 from nlpgen.models.qwen3 import Qwen3, Qwen3Config
 from nlpgen.models.replaced_tokens import ReplacedTokenDetector

@@ -23,9 +23,10 @@ class AlbertConfig(BertConfig):
     """The fields of `albert_config.json`; see `BertConfig` for the others.
 
     Args:
-        num_hidden_groups: how many blocks have weights of their own; each serves as many layers in a row. Passed to
-            `from_pretrained`, a multiple of the checkpoint's loads a model that shares less: `num_hidden_layers` groups
-            share nothing (bert4keras' `albert_unshared`).
+        num_hidden_groups: how many blocks have weights of their own; layer i has block `i * groups // layers`. Where a
+            file says more groups than layers (`albert_config_tiny_google_fast.json`: 12 and 4), those that serve no
+            layer are left away. Passed to `from_pretrained`, a multiple of the checkpoint's loads a model that shares
+            less: `num_hidden_layers` groups share nothing (bert4keras' `albert_unshared`).
     """
 
     only = BertConfig.only | {"inner_group_num": 1}
@@ -34,8 +35,13 @@ class AlbertConfig(BertConfig):
     num_hidden_groups: int = 1
 
     def problems(self):
-        found = self._must_be_positive("num_hidden_groups")
-        return super().problems() + (found or self._must_divide("num_hidden_groups", "num_hidden_layers"))
+        found = super().problems() + self._must_be_positive("num_hidden_groups")
+        if not found and self.num_hidden_groups > self.num_hidden_layers:
+            found.append(
+                "`num_hidden_groups` must be no more than `num_hidden_layers`. "
+                f"Received: {self.num_hidden_groups} and {self.num_hidden_layers}"
+            )
+        return found
 
 
 @keras.saving.register_keras_serializable("nlpgen")
@@ -106,11 +112,16 @@ class Albert(Bert):
         folder = super().opened(folder)
         if BrightmartTensors.are(folder.tensors):
             folder = dataclasses.replace(folder, tensors=BrightmartTensors(folder.tensors))
+        if _has_idle_groups(folder.config):
+            folder = _regrouped(folder, folder.config["num_hidden_groups"], folder.config["num_hidden_layers"])
         return _less_shared(folder, cls.config_of(folder), changes) if changes else folder
 
     @classmethod
     def config_of(cls, folder):
         _check_layout(folder)
+        if _has_idle_groups(folder.config):
+            groups = {"num_hidden_groups": folder.config["num_hidden_layers"]}
+            folder = dataclasses.replace(folder, config=folder.config | groups)
         config = super().config_of(folder)
         return config.replace(embedding_size=config.hidden_size) if BrightmartTensors.are(folder.tensors) else config
 
@@ -120,7 +131,7 @@ def _less_shared(folder, config, changes):
     held, wanted = config.num_hidden_groups, changes.get("num_hidden_groups", config.num_hidden_groups)
     layers = changes.get("num_hidden_layers", config.num_hidden_layers)
     problems = []
-    if not isinstance(wanted, int) or wanted < 1 or wanted % held:
+    if not isinstance(wanted, int) or wanted < 1 or (wanted % held and wanted != layers):
         problems.append(f"`num_hidden_groups` must be a multiple of the {held} that it has. Received: {wanted!r}")
     if held > 1 and layers != config.num_hidden_layers:
         problems.append(
@@ -128,8 +139,17 @@ def _less_shared(folder, config, changes):
         )
     if problems:
         raise ConfigError(f"{folder.path} cannot be loaded so:\n  " + "\n  ".join(problems))
-    if wanted == held:
-        return folder
+    return folder if wanted == held else _regrouped(folder, held, wanted)
+
+
+def _has_idle_groups(fields):
+    """Whether a config has more groups than layers, so that some serve none."""
+    groups, layers = (fields.get(name) for name in ("num_hidden_groups", "num_hidden_layers"))
+    return isinstance(groups, int) and isinstance(layers, int) and groups > layers > 0
+
+
+def _regrouped(folder, held, wanted):
+    """The folder with the weights of its `held` groups under the names of `wanted`."""
 
     def own_name(name):
         return re.sub(r"/group_(\d+)/", lambda found: f"/group_{int(found[1]) * held // wanted}/", name)

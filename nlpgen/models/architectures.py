@@ -1,7 +1,10 @@
 """The one table of architectures, and which of them a folder holds."""
 
+from itertools import islice
+
 from nlpgen.errors import ConfigError
 from nlpgen.models.albert import Albert
+from nlpgen.models.backbone import likely_architectures
 from nlpgen.models.bert import Bert
 from nlpgen.models.electra import Electra, ElectraGenerator
 from nlpgen.models.ernie import Ernie
@@ -10,7 +13,6 @@ from nlpgen.models.gpt2 import GPT2
 from nlpgen.models.gpt2_ml import GPT2ML
 from nlpgen.models.llama import Llama
 from nlpgen.models.nezha import Nezha
-from nlpgen.models.pretrained import likely_architectures
 from nlpgen.models.qwen2 import Qwen2
 from nlpgen.models.qwen3 import Qwen3
 from nlpgen.models.roberta import Roberta
@@ -59,10 +61,8 @@ def architecture_of(folder, head=None):
         return likely[0].held_by(folder)
     names = " or ".join(repr(cls.model_type) for cls in likely)
     what = "no `model_type`" if said is None else f"model_type {said!r}"
-    hint = "Its tensors have no known names."
+    some = ", ".join(folder.tensors.original(name) or name for name in islice(folder.tensors, 3))
+    hint = f"Its tensors have no known names: {some or 'there are none'}, …"
     if likely:
         hint = f"Its tensors are named as those of {names}: say there which it is, or give `model_type` when loading."
-    raise ConfigError(
-        f"{folder.config_path} has {what}. nlpgen reads: {', '.join(ARCHITECTURES)}. {hint} "
-        f"Run `nlpgen inspect {folder.path}` to see what is there."
-    )
+    raise ConfigError(f"{folder.config_path} has {what}. nlpgen reads: {', '.join(ARCHITECTURES)}. {hint}")

@@ -3,7 +3,7 @@
 from keras import ops
 
 from nlpgen.layers import causal_mask, padding_mask
-from nlpgen.models.pretrained import Backbone
+from nlpgen.models.backbone import Backbone
 
 
 class Decoder(Backbone):

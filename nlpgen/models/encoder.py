@@ -8,8 +8,8 @@ from keras import ops
 
 from nlpgen.errors import InputError
 from nlpgen.layers import InputEmbeddings, TransformerBlock, causal_mask, padding_mask, prefix_mask
+from nlpgen.models.backbone import Backbone
 from nlpgen.models.config import Config
-from nlpgen.models.pretrained import Backbone
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ import keras
 
 from nlpgen.checkpoints import Conv1D
 from nlpgen.errors import ConfigError
-from nlpgen.layers import InputEmbeddings, TransformerBlock
+from nlpgen.layers import TransformerBlock
 from nlpgen.models.decoder import Decoder
-from nlpgen.models.gpt2 import GPT2Config
+from nlpgen.models.gpt2 import GPT2Config, new_blocks, new_embeddings
 
 LAYER, HF_LAYER = "gpt/transformer/layer_{i}", "transformer.h.{i}"
 # Hugging Face's names of activations for this model, of which "gelu" is the tanh formula.
@@ -115,34 +115,10 @@ class GPT(Decoder):
 
     def __init__(self, config, **kwargs):
         super().__init__(config, **kwargs)
-        c = config
-        self.embeddings = InputEmbeddings(
-            c.vocab_size,
-            c.type_vocab_size,
-            c.max_position_embeddings,
-            c.hidden_size,
-            dropout=c.hidden_dropout_prob,
-            initializer_range=c.initializer_range,
-            norm=False,
-            shared_segments=c.shared_segment_embeddings,
-            dtype=self.dtype_policy,
-            name="embeddings",
+        self.embeddings = new_embeddings(
+            self, config.type_vocab_size, norm=False, shared_segments=config.shared_segment_embeddings
         )
-        self.blocks = [
-            TransformerBlock(
-                c.hidden_size,
-                c.num_attention_heads,
-                c.intermediate_size or 4 * c.hidden_size,
-                activation=c.hidden_act,
-                dropout=c.hidden_dropout_prob,
-                attention_dropout=c.attention_probs_dropout_prob,
-                initializer_range=c.initializer_range,
-                norm=self.norm_options,
-                dtype=self.dtype_policy,
-                name=f"block_{i}",
-            )
-            for i in range(c.num_hidden_layers)
-        ]
+        self.blocks = new_blocks(self, TransformerBlock)
 
     @classmethod
     def config_of(cls, folder):

@@ -100,31 +100,42 @@ class GPT2(Decoder):
 
     def __init__(self, config, **kwargs):
         super().__init__(config, **kwargs)
-        c = config
-        self.embeddings = InputEmbeddings(
-            c.vocab_size,
-            0,
-            c.max_position_embeddings,
-            c.hidden_size,
-            dropout=c.hidden_dropout_prob,
-            initializer_range=c.initializer_range,
-            norm=False,
-            dtype=self.dtype_policy,
-            name="embeddings",
-        )
-        self.blocks = [
-            PreNormBlock(
-                c.hidden_size,
-                c.num_attention_heads,
-                c.intermediate_size or 4 * c.hidden_size,
-                activation=c.hidden_act,
-                dropout=c.hidden_dropout_prob,
-                attention_dropout=c.attention_probs_dropout_prob,
-                initializer_range=c.initializer_range,
-                norm=self.norm_options,
-                dtype=self.dtype_policy,
-                name=f"block_{i}",
-            )
-            for i in range(c.num_hidden_layers)
-        ]
+        self.embeddings = new_embeddings(self, norm=False)
+        self.blocks = new_blocks(self, PreNormBlock)
         self.final_norm = make_norm(name="final_norm", dtype=self.dtype_policy, **self.norm_options)
+
+
+def new_embeddings(model, num_segments=0, **options):
+    """The embeddings that the config of a GPT describes, with further options of `InputEmbeddings`."""
+    c = model.config
+    return InputEmbeddings(
+        c.vocab_size,
+        num_segments,
+        c.max_position_embeddings,
+        c.hidden_size,
+        dropout=c.hidden_dropout_prob,
+        initializer_range=c.initializer_range,
+        dtype=model.dtype_policy,
+        name="embeddings",
+        **options,
+    )
+
+
+def new_blocks(model, block_class):
+    """The blocks that the config of a GPT describes."""
+    c = model.config
+    return [
+        block_class(
+            c.hidden_size,
+            c.num_attention_heads,
+            c.intermediate_size or 4 * c.hidden_size,
+            activation=c.hidden_act,
+            dropout=c.hidden_dropout_prob,
+            attention_dropout=c.attention_probs_dropout_prob,
+            initializer_range=c.initializer_range,
+            norm=model.norm_options,
+            dtype=model.dtype_policy,
+            name=f"block_{i}",
+        )
+        for i in range(c.num_hidden_layers)
+    ]

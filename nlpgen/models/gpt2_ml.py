@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import keras
 
 from nlpgen.checkpoints import Conv1D
-from nlpgen.layers import InputEmbeddings, TransformerBlock
+from nlpgen.layers import TransformerBlock
 from nlpgen.models.decoder import Decoder
-from nlpgen.models.gpt2 import GPT2Config
+from nlpgen.models.gpt2 import GPT2Config, new_blocks, new_embeddings
 
 LAYER, HF_LAYER = "newslm/layer{i:02d}", "transformer.h.{i}"
 
@@ -92,30 +92,5 @@ class GPT2ML(Decoder):
 
     def __init__(self, config, **kwargs):
         super().__init__(config, **kwargs)
-        c = config
-        self.embeddings = InputEmbeddings(
-            c.vocab_size,
-            0,
-            c.max_position_embeddings,
-            c.hidden_size,
-            dropout=c.hidden_dropout_prob,
-            initializer_range=c.initializer_range,
-            norm=self.norm_options,
-            dtype=self.dtype_policy,
-            name="embeddings",
-        )
-        self.blocks = [
-            GPT2MLBlock(
-                c.hidden_size,
-                c.num_attention_heads,
-                c.intermediate_size or 4 * c.hidden_size,
-                activation=c.hidden_act,
-                dropout=c.hidden_dropout_prob,
-                attention_dropout=c.attention_probs_dropout_prob,
-                initializer_range=c.initializer_range,
-                norm=self.norm_options,
-                dtype=self.dtype_policy,
-                name=f"block_{i}",
-            )
-            for i in range(c.num_hidden_layers)
-        ]
+        self.embeddings = new_embeddings(self, norm=self.norm_options)
+        self.blocks = new_blocks(self, GPT2MLBlock)

@@ -7,10 +7,11 @@ from nlpgen.checkpoints import load_weights, open_folder, rows
 from nlpgen.errors import InputError, NlpgenError
 from nlpgen.models.architectures import architecture_of
 from nlpgen.models.causal_lm import CausalLM
+from nlpgen.models.loading import prepare, report_unread
 from nlpgen.models.masked_lm import MaskedLM
 from nlpgen.models.next_sentence import NextSentence, PooledEncoder
-from nlpgen.models.pretrained import prepare, report_unread, save_models
 from nlpgen.models.replaced_tokens import ReplacedTokenDetector
+from nlpgen.models.saving import save_models
 from nlpgen.models.seq2seq_lm import Seq2SeqLM
 
 # The models that a released checkpoint may hold, over one backbone.
@@ -74,7 +75,7 @@ def describe(name_or_folder, model_type=None):
         CheckpointNotFound, CheckpointCorrupt, UnsafeFormat, ConfigError: as `from_pretrained` does.
     """
     folder = _called(open_folder(name_or_folder), model_type)
-    weights, heads, missing = {}, [], []
+    weights, heads, missing, file = {}, [], [], folder.tensors
     try:
         backbone_class = architecture_of(folder)
         architecture = backbone_class.__name__
@@ -91,18 +92,17 @@ def describe(name_or_folder, model_type=None):
                 names.setdefault(row.name, row.path)
         weights = {tensors.original(name): path for name, path in names.items() if name in tensors}
         missing = [row.name for row in rows(backbone) if row.name not in tensors and not row.optional]
-    tensors = folder.tensors
-    originals = {tensors.original(name) or name: name for name in tensors}
+    originals = {file.original(name) or name: name for name in file}
     return Description(
         path=str(folder.path),
         format=folder.format,
         architecture=architecture,
         heads=heads,
-        parameters=sum(math.prod(tensors.shape(name)) for name in originals.values()),
+        parameters=sum(math.prod(file.shape(name)) for name in originals.values()),
         tensors={
             original: {
-                "shape": list(tensors.shape(name)),
-                "dtype": tensors.dtype(name),
+                "shape": list(file.shape(name)),
+                "dtype": file.dtype(name),
                 "weight": weights.get(original),
             }
             for original, name in originals.items()

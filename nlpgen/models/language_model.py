@@ -1,9 +1,12 @@
-"""What models that guess tokens share: the loss."""
+"""What models that guess tokens share: the loss, and the head of those that guess the next one."""
 
 import functools
 
 import keras
+from keras import ops
 
+from nlpgen.checkpoints import under
+from nlpgen.models.architectures import architecture_of
 from nlpgen.models.pretrained import PretrainedModel
 
 
@@ -36,3 +39,62 @@ class LanguageModel(PretrainedModel):
         if not self.compiled:
             self.compile()
         return super().fit(*args, **kwargs)
+
+
+class NextTokenModel(LanguageModel):
+    """A `LanguageModel` that gives the logits of the token that follows each.
+
+    Its head is the token embedding itself, or a projection of its own where the config says
+    `tie_word_embeddings=False`.
+
+    A subclass defines `head_name`, which of the heads of the backbone it is.
+    """
+
+    architecture = staticmethod(architecture_of)
+    head_name = None
+
+    def __init__(self, backbone, **kwargs):
+        super().__init__(dtype=backbone.dtype_policy, **kwargs)
+        backbone.head_names(self.head_name)  # raises for one without
+        self.backbone = backbone
+        self.tokenizer = backbone.tokenizer
+        c, self.projection = backbone.config, None
+        if not getattr(c, "tie_word_embeddings", True):
+            self.projection = keras.layers.Dense(
+                c.vocab_size,
+                use_bias=False,
+                kernel_initializer=keras.initializers.TruncatedNormal(stddev=c.initializer_range),
+                name="projection",
+                dtype=self.dtype_policy,
+            )
+
+    @property
+    def checkpoint_names(self):
+        return under("backbone", self.backbone.checkpoint_names) | self.backbone.head_names(self.head_name)
+
+    def build(self, input_shape=None):
+        if not self.backbone.built:
+            self.backbone.build()
+        if self.projection is not None:
+            self.projection.build((None, None, self.backbone.config.hidden_size))
+
+    def call(self, inputs, training=None):
+        return self.logits(self.backbone(inputs))
+
+    def logits(self, hidden, token_ids=None):
+        """Hidden states to logits.
+
+        Args:
+            hidden: `(…, hidden_size)`.
+            token_ids: `(k,)`; only the logits of these tokens.
+
+        Returns:
+            `(…, vocab_size)` or `(…, k)`.
+        """
+        if self.projection is not None:
+            logits = self.projection(hidden)
+            return logits if token_ids is None else ops.take(logits, token_ids, axis=-1)
+        table = self.backbone.embeddings.token.embeddings
+        if token_ids is not None:
+            table = ops.take(table, token_ids, axis=0)
+        return ops.matmul(hidden, ops.transpose(ops.cast(table, hidden.dtype)))

@@ -155,11 +155,14 @@ class MaskedLM(LanguageModel):
             A `FilledMask` for a string, a list of them for a list.
 
         Raises:
-            InputError: if a text has no `[MASK]` or is too long for the model, or `top_k` is out of range.
+            InputError: if a text is no string, has no `[MASK]` or is too long for the model, or `top_k` is out of
+                range.
             NonFiniteOutput: if the model gives NaN or infinity.
         """
         if isinstance(texts, str):
             return self.fill_mask([texts], top_k)[0]
+        if not hasattr(texts, "__iter__"):
+            raise InputError(f"`texts` must be a string or a list of strings. Received: {texts!r:.80}")
         texts, tokenizer = check_texts(texts), self._tokenizer()
         if not isinstance(top_k, int) or not 1 <= top_k <= len(tokenizer.vocab):
             raise InputError(f"`top_k` must be from 1 to {len(tokenizer.vocab):,}. Received: {top_k!r}")
@@ -216,8 +219,8 @@ class MaskedLM(LanguageModel):
         if "bias" in names and names["bias"] not in tensors and f"{names['dense']}/kernel" not in tensors:
             raise WeightsMismatch(
                 f"{folder.path} has no masked-language-model head (`{names['bias']}` and its like), so it cannot fill "
-                f"masks. Load its encoder alone with {backbone_class.__name__}.from_pretrained, or take a checkpoint "
-                "with the head."
+                f"masks. Take a checkpoint with the head, or train a new one on the encoder: "
+                f"MaskedLM({backbone_class.__name__}.from_pretrained({str(folder.path)!r}))."
             )
         norm, bias = names.get("norm"), names.get("bias")
         if (

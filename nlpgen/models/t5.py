@@ -24,8 +24,8 @@ from nlpgen.layers import (
     make_norm,
     padding_mask,
 )
+from nlpgen.models.backbone import Backbone
 from nlpgen.models.config import Config
-from nlpgen.models.pretrained import Backbone
 
 ENCODER, DECODER = "encoder/block_{i:03d}", "decoder/block_{i:03d}"
 TABLE, HEAD = "shared/embedding", "decoder/logits"

@@ -39,11 +39,17 @@ from tests.helpers import GOLDEN
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 409100000\n"
 
 
+@pytest.fixture(scope="module")
+def converted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("converted") / "own"
+    convert(GOLDEN / "b4k_bert", folder)
+    return folder
+
+
 @pytest.fixture
-def own(tmp_path, bert_folder):
+def own(tmp_path, converted):
     """A model in our own form."""
-    convert(bert_folder, tmp_path / "own")
-    return tmp_path / "own"
+    return shutil.copytree(converted, tmp_path / "own")
 
 
 @pytest.fixture
@@ -454,7 +460,7 @@ def test_two_processes_that_save_at_once(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
-# Without nlpgen's `__init__`, which loads TensorFlow: 40 starts of it would take minutes.
+# Without nlpgen's `__init__`, which loads TensorFlow: 20 starts of it would take minutes.
 SAVER = """
 import sys, types
 for name, folder in (("nlpgen", sys.argv[2]), ("nlpgen.checkpoints", sys.argv[2] + "/checkpoints")):
@@ -472,14 +478,14 @@ while True:
 
 
 def test_killed_while_saving_leaves_a_whole_folder(tmp_path):
-    """40 kills at random moments of a loop that saves without pause."""
+    """20 kills at random moments of a loop that saves without pause."""
     folder = tmp_path / "model"
     with replaced_folder(folder, bool) as work:
         for name in "abc":
             (work / name).write_text("0")
     generator = np.random.default_rng(0)
     package = str(Path(nlpgen.__file__).parent)
-    for _ in range(40):
+    for _ in range(20):
         saver = subprocess.Popen([sys.executable, "-c", SAVER, str(folder), package], stdout=subprocess.PIPE)
         saver.stdout.readline()
         time.sleep(float(generator.uniform(0, 0.03)))

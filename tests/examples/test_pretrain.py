@@ -56,9 +56,12 @@ def assert_same_bits(first, second):
 
 
 def test_resume_after_kill_9_gives_the_same_bits(corpus, tmp_path):
-    """Dropout, masks, order and optimizer go on; the killed run is stopped wherever it happens to be."""
+    """Dropout, masks, order and optimizer go on; the killed run is stopped wherever it happens to be.
+
+    To go on with another learning rate is refused.
+    """
     options = ["--corpus", corpus, *TINY, "--steps", 48, "--dropout", 0.1, "--evaluate-every", 4, "--deterministic"]
-    finish(start("pretrain_mlm.py", *options, "--work", tmp_path / "whole", "--save", tmp_path / "model"))
+    whole = start("pretrain_mlm.py", *options, "--work", tmp_path / "whole", "--save", tmp_path / "model")
     killed = start("pretrain_mlm.py", *options, "--work", tmp_path / "killed")
     record = tmp_path / "killed" / "state" / "state.json"
     deadline = time.monotonic() + 120
@@ -71,8 +74,10 @@ def test_resume_after_kill_9_gives_the_same_bits(corpus, tmp_path):
     killed.stdout.close()
     at = json.loads(record.read_text())["step"]
     assert 8 <= at < 48
-    output = finish(start("pretrain_mlm.py", *options, "--work", tmp_path / "killed", "--resume"))
-    assert f"Resumed at step {at}." in output
+    finish(whole)
+    resumed = start("pretrain_mlm.py", *options, "--work", tmp_path / "killed", "--resume")
+    refused = start("pretrain_mlm.py", *options, "--work", tmp_path / "whole", "--resume", "--peak", 0.5)
+    assert f"Resumed at step {at}." in finish(resumed)
     assert_same_bits(tensors(tmp_path / "whole"), tensors(tmp_path / "killed"))
 
     model = MaskedLM.from_pretrained(tmp_path / "model")
@@ -82,6 +87,12 @@ def test_resume_after_kill_9_gives_the_same_bits(corpus, tmp_path):
     assert history[-1]["loss"] < history[0]["loss"]
     assert set(history[-1]["held_out"]) == {"news", "prose", "all"}
 
+    output, _ = refused.communicate(timeout=100)
+    assert refused.returncode == 1
+    assert output.strip().splitlines()[-1].startswith("error: The run in")
+    assert "peak 0.001, now 0.5. Use the same, or allow the change (--change)." in output
+    assert "Traceback" not in output
+
 
 def test_two_devices_then_two_machines_do_what_one_does(corpus, tmp_path):
     """Six steps on two devices, six on two machines (processes here), of which the first alone speaks and writes."""
@@ -89,9 +100,10 @@ def test_two_devices_then_two_machines_do_what_one_does(corpus, tmp_path):
     options += ["--evaluate-every", 2, "--decay", 0]
     jax = {"backend": "jax", "JAX_PLATFORMS": "cpu"}
     virtual = jax | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
-    one = finish(start("pretrain_mlm.py", *options, "--steps", 12, "--work", tmp_path / "one", **jax))
+    one = start("pretrain_mlm.py", *options, "--steps", 12, "--work", tmp_path / "one", **jax)
     options += ["--work", tmp_path / "two"]
     finish(start("pretrain_mlm.py", *options, "--steps", 6, "--devices", 2, **virtual))
+    one = finish(one)
     with socket.socket() as free:
         free.bind(("localhost", 0))
         machines = f"localhost:{free.getsockname()[1]},2"
@@ -110,30 +122,23 @@ def test_two_devices_then_two_machines_do_what_one_does(corpus, tmp_path):
     assert MaskedLM.from_pretrained(tmp_path / "model").backbone.config.hidden_dropout_prob == 0.1
 
 
-@pytest.mark.parametrize("objective", [[], ["--unilm"]], ids=["causal", "unilm"])
-def test_gpt_learns(corpus, tmp_path, objective):
+def test_gpt_learns(corpus, tmp_path):
+    """By the next token, and with `--unilm`."""
     pytest.importorskip("matplotlib")
-    options = ["--corpus", corpus, *TINY, "--steps", 40, "--window", 20, "--evaluate-every", 2, "--peak", 0.01]
-    options += [*objective, "--work", tmp_path / "run", "--save", tmp_path / "model", "--plot", tmp_path / "loss.png"]
-    options += ["--tensorboard", tmp_path / "board"]
-    finish(start("pretrain_gpt.py", *options))
-    history = json.loads((tmp_path / "run" / "state" / "state.json").read_text())["history"]
-    assert history[-1]["loss"] < history[0]["loss"] - 0.3
-    assert history[-1]["held_out"]["all"] > 0.1
-    assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
-    assert list((tmp_path / "board").rglob("*.tfevents*")) or list((tmp_path / "board").rglob("events*"))
-    if objective:
-        assert MaskedLM.from_pretrained(tmp_path / "model").backbone.config.application == "unilm"
-    else:
-        assert isinstance(CausalLM.from_pretrained(tmp_path / "model").backbone, GPT2)
-
-
-def test_other_settings_and_missing_folders_are_refused(corpus, tmp_path):
-    options = [*TINY, "--steps", 4, "--work", tmp_path / "run"]
-    finish(start("pretrain_mlm.py", "--corpus", corpus, *options))
-    again = start("pretrain_mlm.py", "--corpus", corpus, *options, "--peak", 0.5, "--resume")
-    output, _ = again.communicate(timeout=100)
-    assert again.returncode == 1
-    assert output.strip().splitlines()[-1].startswith("error: The run in")
-    assert "peak 0.001, now 0.5. Use the same, or allow the change (--change)." in output
-    assert "Traceback" not in output
+    objectives = {"causal": [], "unilm": ["--unilm"]}
+    started = {}
+    for name, objective in objectives.items():
+        folder = tmp_path / name
+        options = ["--corpus", corpus, *TINY, "--steps", 40, "--window", 20, "--evaluate-every", 2, "--peak", 0.01]
+        options += [*objective, "--work", folder / "run", "--save", folder / "model", "--plot", folder / "loss.png"]
+        started[name] = start("pretrain_gpt.py", *options, "--tensorboard", folder / "board")
+    for name, process in started.items():
+        finish(process)
+        folder = tmp_path / name
+        history = json.loads((folder / "run" / "state" / "state.json").read_text())["history"]
+        assert history[-1]["loss"] < history[0]["loss"] - 0.3
+        assert history[-1]["held_out"]["all"] > 0.1
+        assert (folder / "loss.png").read_bytes().startswith(b"\x89PNG")
+        assert list((folder / "board").rglob("*events*"))
+    assert MaskedLM.from_pretrained(tmp_path / "unilm" / "model").backbone.config.application == "unilm"
+    assert isinstance(CausalLM.from_pretrained(tmp_path / "causal" / "model").backbone, GPT2)

@@ -7,9 +7,8 @@ from nlpgen import Bert, BertConfig, MaskedLM, NextSentence, PooledEncoder
 from nlpgen.errors import ConfigError, InputError
 from tests.helpers import IDS, SMALL, array, assert_close, check_model, random_weights
 
-pytestmark = pytest.mark.backends
 
-
+@pytest.mark.backends
 @pytest.mark.parametrize(
     "options",
     [
@@ -34,6 +33,7 @@ def test_hugging_face_has_no_key_size(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.backends
 def test_contract_with_head(tmp_path):
     model = MaskedLM(Bert(BertConfig(**SMALL)))
     model.build()
@@ -50,6 +50,7 @@ def test_pooled_models_go_through_a_keras_file(cls, tmp_path):
     np.testing.assert_array_equal(array(again({"token_ids": IDS})), array(model({"token_ids": IDS})))
 
 
+@pytest.mark.backends
 def test_padding_is_where_the_vocabulary_says(bert_folder):
     """With [PAD] elsewhere than at 0, the rest of the batch still changes nothing."""
     keep = [5, 6, 7, 8, 0, *range(100, 150)]
@@ -61,6 +62,7 @@ def test_padding_is_where_the_vocabulary_says(bert_folder):
     assert_close(array(model({"token_ids": long})), array(original({"token_ids": np.array(keep)[long]}))[..., keep])
 
 
+@pytest.mark.backends
 def test_swapping_query_and_key_would_be_seen():
     """The goldens compare at 1e-5: this is how far the commonest mistake moves the output."""
     model = random_weights(_built(Bert(BertConfig(**SMALL))))
@@ -73,6 +75,7 @@ def test_swapping_query_and_key_would_be_seen():
     assert np.abs(array(model({"token_ids": IDS})) - before).max() / np.abs(before).max() > 1e-3
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "mixed_bfloat16"])
 def test_low_precision_is_finite_even_where_all_is_padding(dtype):
     model = random_weights(_built(MaskedLM(Bert(BertConfig(**SMALL), dtype=dtype))))
@@ -80,6 +83,7 @@ def test_low_precision_is_finite_even_where_all_is_padding(dtype):
     assert np.isfinite(array(out)).all()
 
 
+@pytest.mark.backends
 def test_bfloat16_is_near_float32(bert_folder):
     x = {"token_ids": np.load(bert_folder / "golden.npz")["mlm_linear/in0"]}
     full = array(MaskedLM.from_pretrained(bert_folder)(x))

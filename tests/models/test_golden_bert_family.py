@@ -18,7 +18,6 @@ from nlpgen.errors import ConfigError
 from nlpgen.models.inspect import HEADS, convert, describe
 from tests.helpers import GOLDEN, array, assert_close
 
-pytestmark = pytest.mark.backends
 # folder: (backbone, heads)
 FOLDERS = {
     "b4k_albert": (Albert, ["masked_lm", "pooler", "next_sentence"]),
@@ -45,6 +44,7 @@ VARIANTS = [
 ]
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize(("folder", "variant", "cls", "options", "output"), VARIANTS)
 def test_bert4keras(folder, variant, cls, options, output):
     golden = np.load(GOLDEN / folder / "golden.npz")
@@ -64,6 +64,7 @@ def test_every_variant_of_the_golden_files_is_tested(folder):
     assert recorded == {variant for name, variant, *_ in VARIANTS if name == folder}
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize(
     ("folder", "cls", "output"),
     [
@@ -89,6 +90,7 @@ def test_transformers(folder, cls, output):
     assert_close(array(model({"token_ids": ids, "segment_ids": segments})), golden[f"out/{output}"])
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize(("folder", "cls"), [("hf_albert_mlm", Albert), ("hf_electra_mlm", ElectraGenerator)])
 def test_the_first_layer_alone(folder, cls):
     golden = np.load(GOLDEN / folder / "golden.npz")
@@ -138,6 +140,7 @@ def test_another_class_says_the_likely_one(folder, bert_folder):
         right.from_pretrained(bert_folder)
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize("folder", [name for name, (_, heads) in FOLDERS.items() if "masked_lm" in heads])
 def test_fewer_tokens_give_the_same_logits(folder):
     """Padding is kept elsewhere than at 0, and one token is the average of two."""

@@ -9,7 +9,6 @@ from nlpgen import MT5, T5, CausalLM, MaskedLM, MT5Encoder, Seq2SeqLM, T5Config,
 from nlpgen.errors import ConfigError, InputError
 from tests.helpers import GOLDEN, IDS, SMALL, TARGET_IDS, array, assert_close, check_model, random_weights
 
-pytestmark = pytest.mark.backends
 SIZES = {name: size for name, size in SMALL.items() if name != "max_position_embeddings"}
 GATED = {"hidden_act": ["gelu_tanh", "linear"], "tie_word_embeddings": False}
 INPUTS = {"token_ids": IDS, "decoder_token_ids": TARGET_IDS}
@@ -21,6 +20,7 @@ def t5(cls=T5, dtype=None, **options):
     return model
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize(
     ("cls", "options"),
     [
@@ -35,11 +35,13 @@ def test_contract(cls, options, tmp_path):
     check_model(model, tmp_path, INPUTS)
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize("cls", [T5Encoder, MT5Encoder])
 def test_contract_of_the_encoder(cls, tmp_path):
     check_model(t5(cls), tmp_path, {"token_ids": IDS})
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize("cross_position_bias", [False, True])
 def test_with_a_cache_it_is_the_same(cross_position_bias):
     """A target read in three parts, in a cache longer than it is, padded on the left or not."""
@@ -66,6 +68,7 @@ def test_with_a_cache_it_is_the_same(cross_position_bias):
     assert_close(together[1, 3:], whole[1, 3:])
 
 
+@pytest.mark.backends
 def test_greedy_decoding_is_that_of_transformers():
     golden = np.load(GOLDEN / "hf_mt5" / "golden.npz")
     model = Seq2SeqLM.from_pretrained(GOLDEN / "hf_mt5")
@@ -82,6 +85,7 @@ def test_greedy_decoding_is_that_of_transformers():
     np.testing.assert_array_equal(np.stack(ids, axis=1), expected)
 
 
+@pytest.mark.backends
 def test_the_source_may_come_as_vectors():
     """Soft prompts and latent codes enter between `embed` and `encode`."""
     model = random_weights(t5())
@@ -98,6 +102,7 @@ def test_the_encoder_of_a_model_stands_alone():
     np.testing.assert_array_equal(array(model.encoder({"token_ids": IDS})), array(model.encode_source(INPUTS)))
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16"])
 def test_half_precision_is_finite_and_close(dtype):
     """Even where a whole row is padding, and scores are not scaled."""
@@ -112,6 +117,7 @@ def test_half_precision_is_finite_and_close(dtype):
     assert_close(out, array(exact(inputs)), tolerance=0.1)
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize("dtype", ["float32", "mixed_float16"])
 def test_no_token_visible_gives_no_nan(dtype):
     nothing = np.zeros(IDS.shape, dtype=bool)

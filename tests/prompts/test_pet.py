@@ -1,5 +1,3 @@
-import itertools
-
 import numpy as np
 import pytest
 
@@ -214,12 +212,9 @@ def test_candidates(embedded):
 
 
 def test_label_order_and_word_order_do_not_matter(embedded):
-    for order in itertools.permutations(["很", "真", "太"]):
-        found = PETClassifier(embedded, "[MASK]好{text}", {"b": "不", "a": list(order)}).predict_proba(REVIEWS[0])
-        expected = PETClassifier(embedded, "[MASK]好{text}", {"a": ["很", "真", "太"], "b": "不"}).predict_proba(
-            REVIEWS[0]
-        )
-        np.testing.assert_allclose(found[::-1], expected, rtol=1e-5)
+    orders = [{"a": ["很", "真", "太"], "b": "不"}, {"b": "不", "a": ["真", "太", "很"]}]
+    expected, found = (PETClassifier(embedded, "[MASK]好{text}", words).predict_proba(REVIEWS[0]) for words in orders)
+    np.testing.assert_allclose(found[::-1], expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", preset_names())

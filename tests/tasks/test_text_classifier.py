@@ -7,7 +7,6 @@ from nlpgen.errors import InputError, NonFiniteOutput, TrainingDiverged
 from tests.helpers import array
 from tests.tasks.helpers import examples, tiny_bert
 
-pytestmark = pytest.mark.backends
 FAST = {"epochs": 8, "batch_size": 16, "learning_rate": 3e-2, "dropout": 0.0}
 
 
@@ -16,6 +15,7 @@ def fitted():
     return TextClassifier(tiny_bert(), **FAST).fit(*examples(64, 0), validation_data=examples(40, 1))
 
 
+@pytest.mark.backends
 def test_it_learns(fitted):
     assert fitted.classes_ == ["无", "有"]
     assert fitted.score(*examples(60, 2)) >= 0.95
@@ -23,6 +23,7 @@ def test_it_learns(fitted):
     assert fitted.history_[-1]["loss"] < fitted.history_[0]["loss"] / 2
 
 
+@pytest.mark.backends
 def test_strings_lists_and_batches(fitted):
     texts, _ = examples(30, 3)
     many = fitted.predict_proba(texts)
@@ -48,6 +49,7 @@ def test_a_folder_keeps_everything(fitted, tmp_path):
         fitted.save_pretrained(tmp_path / "peer", "huggingface")
 
 
+@pytest.mark.backends
 def test_the_same_seed_gives_the_same_model_and_the_given_one_stays():
     bert, data = tiny_bert(dropout=0.2), examples(24, 5)
     before = [array(w) for w in bert.weights]

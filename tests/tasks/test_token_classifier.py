@@ -10,9 +10,8 @@ from nlpgen.errors import InputError, NonFiniteOutput
 from nlpgen.tasks.windows import windows_of
 from tests.tasks.helpers import tiny_bert
 
-pytestmark = pytest.mark.backends
 FAST = {"epochs": 12, "batch_size": 16, "learning_rate": 1e-2, "dropout": 0.0}
-DECODERS = ["crf", "softmax", "global_pointer", "efficient_global_pointer"]
+DECODERS = [pytest.param("crf", marks=pytest.mark.backends), "softmax", "global_pointer", "efficient_global_pointer"]
 
 
 def examples(n, seed, nested=False):
@@ -143,6 +142,7 @@ def test_windows_are_the_text(max_length):
         assert all(len(row) <= (max_length or 32) for row in rows)
 
 
+@pytest.mark.backends
 def test_the_same_seed_gives_the_same_model():
     data = examples(24, 7)
     tagger = TokenClassifier(tiny_bert(0.2), **FAST | {"epochs": 3, "dropout": 0.2})

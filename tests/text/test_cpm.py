@@ -14,6 +14,7 @@ from tests.helpers import GOLDEN, random_text, released
 WORDS = json.loads((GOLDEN / "b4k_words" / "golden.json").read_text())["cpm"]
 SMALL = (GOLDEN / "b4k_tokenizer" / "spiece.model").read_bytes()
 SMALL = with_pieces(SMALL, [*read_pieces(SMALL), *(Piece(t, type=USER_DEFINED) for t in ("\u2582", "\u2583", "<eod>"))])
+needs_cpm = pytest.mark.needs_data("vocab/cpm/chinese_vocab.model")
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +27,7 @@ def released_cpm():
     return CPMTokenizer(released("cpm/chinese_vocab.model").read_bytes())
 
 
+@needs_cpm
 def test_ids_equal_bert4keras(released_cpm):
     assert len(WORDS) == 54
     for row in WORDS:
@@ -45,6 +47,7 @@ def test_ids_are_those_of_the_authors_code(tokenizer):
         assert offsets == sorted(offsets)
 
 
+@needs_cpm
 def test_spaces_and_line_breaks_come_back(released_cpm):
     text = "今天 天气很好\n我们去  北京玩 2024"
     assert released_cpm.decode(released_cpm.ids(text)) == text
@@ -52,6 +55,7 @@ def test_spaces_and_line_breaks_come_back(released_cpm):
         assert text[start:end] == released_cpm.decode([id])
 
 
+@needs_cpm
 def test_nothing_stands_around_a_text(released_cpm):
     text = "今天<eod>"
     assert released_cpm.encode(text).token_ids == released_cpm.ids(text)

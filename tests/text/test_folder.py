@@ -49,11 +49,10 @@ def test_the_files_decide(tmp_path, files, settings, kind):
     assert type(read_tokenizer(tmp_path)) is kind
 
 
+@pytest.mark.needs_data("vocab/wobert_33586", "vocab/wobert_plus")
 def test_only_wobert_has_words():
     """Of the released vocabularies."""
     paths = sorted(SHARED.glob("vocab/*/*vocab*.txt"))
-    if not paths:
-        pytest.skip("needs the released vocabularies")
     with pytest.warns(UserWarning, match="blank lines|duplicate"):
         word_first = {path.parent.name for path in paths if Vocab.read(path).has_words()}
     assert word_first == {"wobert_33586", "wobert_plus"}

@@ -18,6 +18,7 @@ WOBERT = json.loads((GOLDEN / "b4k_words" / "golden.json").read_text())["wobert_
 VOCAB = Vocab.read(GOLDEN / "b4k_tokenizer" / "vocab.txt")
 # Where ours are BERT's rules, as in docs/tokenizer.md: control characters, and words of over 100 letters.
 DIFFER = ("a\u200bb\xadc\ufeffd", "nul\x00ch\ufffdar\x07bell")
+needs_wobert = pytest.mark.needs_data("vocab/wobert_33586/vocab.txt")
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +38,7 @@ def test_ids_equal_bert4keras(tokenizer, row):
     assert (tokenizer.encode(row["text"]).token_ids == row["ids"]) or differs
 
 
+@needs_wobert
 def test_wobert_equals_bert4keras(wobert):
     differ = [row["text"] for row in WOBERT if wobert.encode(row["text"]).token_ids != row["ids"]]
     assert len(WOBERT) == 54
@@ -44,6 +46,7 @@ def test_wobert_equals_bert4keras(wobert):
     assert len(differ) == 3
 
 
+@needs_wobert
 def test_wobert_equals_transformers(wobert, monkeypatch):
     """Ids and offsets; their `rjieba` is jieba in Rust, and jieba stands in for it here."""
     transformers = pytest.importorskip("transformers")
@@ -58,6 +61,7 @@ def test_wobert_equals_transformers(wobert, monkeypatch):
         assert (ours.token_ids, ours.offsets) == (theirs["input_ids"], theirs["offset_mapping"])
 
 
+@needs_wobert
 def test_words_of_the_vocabulary_stay_whole(wobert):
     text = "科学技术是第一生产力"
     assert wobert.tokens(wobert.ids(text)) == ["科学技术", "是", "第一", "生产力"]

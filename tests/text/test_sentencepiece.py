@@ -15,6 +15,7 @@ B4K = json.loads((GOLDEN / "b4k_tokenizer" / "golden_sp.json").read_text())
 WORDS = json.loads((GOLDEN / "b4k_words" / "golden.json").read_text())["mt5_cn_bojone"]
 TEXT = "今天 天气ＡＢ很好①\n第二行\ue000😀e\u0301ﬁ  x ㍿"
 MARKS = ("<extra_id_0>", "[MASK]", "</s>", "[CLS]")
+MT5, UER = "mt5_cn_bojone/sentencepiece_cn.model", "uer/cluecorpussmall_spm.model"
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def marked():
     return SentencePieceTokenizer(with_pieces(MODEL, [*read_pieces(MODEL), *further]))
 
 
-@pytest.fixture(params=["mt5_cn_bojone/sentencepiece_cn.model", "uer/cluecorpussmall_spm.model"])
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.needs_data(f"vocab/{name}")) for name in (MT5, UER)])
 def released_model(request):
     return released(request.param).read_bytes()
 
@@ -49,8 +50,9 @@ def test_pairs_equal_bert4keras(tokenizer):
         assert (encoding.token_ids, encoding.segment_ids) == (row["ids_pair_maxlen8"], row["seg_pair_maxlen8"])
 
 
+@pytest.mark.needs_data(f"vocab/{MT5}")
 def test_released_mt5_equals_bert4keras():
-    tokenizer = SentencePieceTokenizer(released("mt5_cn_bojone/sentencepiece_cn.model").read_bytes())
+    tokenizer = SentencePieceTokenizer(released(MT5).read_bytes())
     second = WORDS[-6]["text"]
     assert len(WORDS) == 54
     for row in WORDS:
@@ -128,11 +130,12 @@ def test_released_models_read_typed_marks_as_text(released_model):
     assert tokenizer.ids(text, special_tokens=True) == library.encode(text)
 
 
+@pytest.mark.needs_data(f"vocab/{MT5}", f"vocab/{UER}")
 def test_special_tokens_come_from_the_file():
-    mt5 = SentencePieceTokenizer(released("mt5_cn_bojone/sentencepiece_cn.model").read_bytes())
+    mt5 = SentencePieceTokenizer(released(MT5).read_bytes())
     assert (mt5.pad_id, mt5.eos_id, mt5.unk_id, mt5.cls_id) == (0, 1, 2, None)
     assert mt5.vocab.id("▁<extra_id_0>") == 32595
-    uer = SentencePieceTokenizer(released("uer/cluecorpussmall_spm.model").read_bytes())
+    uer = SentencePieceTokenizer(released(UER).read_bytes())
     assert (uer.pad_id, uer.unk_id, uer.cls_id, uer.sep_id, uer.mask_id) == (0, 1, 2, 3, 4)
 
 

@@ -74,8 +74,11 @@ def test_every_step_equals_bert4keras(golden, key):
     assert_equals(golden, trajectory(golden, EQUAL[key](), lazy=key == "lazy"), key)
 
 
-def adam(golden, epsilon_before=False, apply_at=None):
-    """Adam in NumPy; `apply_at(step, sum, g)` says with which gradient a step is made, and what is left of the sum."""
+def adam(golden, epsilon_before=False, apply_at=None, rate=lambda step: 0.05, decay=0.0):
+    """Adam in NumPy; `apply_at(step, sum, g)` says with which gradient a step is made, and what is left of the sum.
+
+    `decay` is that of the kernel, as with `NO_NORM`.
+    """
     found = {}
     for name in NAMES:
         w = golden[f"init/{name}"]
@@ -87,25 +90,75 @@ def adam(golden, epsilon_before=False, apply_at=None):
                 m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
                 square = np.sqrt(v / (1 - 0.999**t))
                 epsilon = 1e-2 / np.sqrt(1 - 0.999**t) if epsilon_before else 1e-6
-                w = w - 0.05 * m / (1 - 0.9**t) / (square + epsilon)
+                update = m / (1 - 0.9**t) / (square + epsilon) + (decay * w if name == "dense/kernel" else 0.0)
+                w = w - rate(step) * update
             path.append(w)
         found[name] = np.stack(path)
     return found
 
 
-def test_accumulated_gradients_are_applied_with_the_last_of_them(golden):
-    """bert4keras applies them before it adds the batch at hand: late by one, the first time none at all."""
+def largest_difference(golden, found, key):
+    """Between what is found and what bert4keras gave, over all steps and variables, in shares of the scale."""
+    return max(np.abs(found[n] - golden[f"{key}/{n}"]).max() / np.abs(golden[f"{key}/{n}"]).max() for n in NAMES)
+
+
+def piecewise(step):
+    """`PiecewiseLinear(0.05, {4: 1, 10: 0.1})` in NumPy."""
+    return 0.05 * np.interp(step, [0, 4, 10], [0, 1, 0.1])
+
+
+# Batches for an update, ours, the same for Adam in NumPy, and how far ours are from bert4keras.
+ACCUMULATED = {
+    "adam_ga2": (2, lambda: BertAdam(0.05, accumulate=2), {}, 0.125),
+    "adam_ga3": (3, lambda: BertAdam(0.05, accumulate=3), {}, 0.115),
+    "adamw_lr_ga2": (
+        2,
+        lambda: BertAdam(PiecewiseLinear(0.05, {4: 1, 10: 0.1}), weight_decay=0.05, no_decay=NO_NORM, accumulate=2),
+        {"rate": piecewise, "decay": 0.05},
+        0.045,
+    ),
+}
+
+
+@pytest.mark.parametrize("key", ACCUMULATED)
+def test_accumulated_gradients_are_applied_with_the_last_of_them(golden, key):
+    """bert4keras applies them before it adds the batch at hand: late by one, the first time none at all.
+
+    The time of Adam's correction counts batches there, updates here; that of a schedule counts batches in both.
+    """
+    k, optimizer, options, difference = ACCUMULATED[key]
 
     def theirs(step, total, g):
-        return (total / 2, g, step + 1) if step % 2 == 0 else (None, total + g, None)
+        return (total / k, g, step + 1) if step % k == 0 else (None, total + g, None)
 
     def ours(step, total, g):
-        return ((total + g) / 2, 0 * g, (step + 1) // 2) if step % 2 else (None, total + g, None)
+        return ((total + g) / k, 0 * g, (step + 1) // k) if step % k == k - 1 else (None, total + g, None)
 
-    assert_equals(golden, adam(golden, apply_at=theirs), "adam_ga2")
-    expected, found = adam(golden, apply_at=ours), trajectory(golden, BertAdam(0.05, accumulate=2))
+    assert_equals(golden, adam(golden, apply_at=theirs, **options), key)
+    expected, found = adam(golden, apply_at=ours, **options), trajectory(golden, optimizer())
     for name in NAMES:
         assert_close(found[name], expected[name])
+    assert round(largest_difference(golden, found, key), 3) == difference
+
+
+def test_sgd_accumulates_where_bert4keras_does_not(golden):
+    """Keras' own SGD moves with every batch there: by half of what was kept, the first batch of two twice."""
+    found = trajectory(golden, keras.optimizers.SGD(0.05, gradient_accumulation_steps=2))
+    for name in NAMES:
+        w = ours = golden[f"init/{name}"]
+        kept, total, path, our_path = 0.0, 0.0, [w], [w]
+        for step in range(STEPS):
+            g = gradient(golden, name, w, step)
+            w = w - 0.05 * kept / 2
+            kept = g + (kept if step % 2 else 0.0)
+            path.append(w)
+            total = total + gradient(golden, name, ours, step)
+            if step % 2:
+                ours, total = ours - 0.05 * total / 2, 0.0
+            our_path.append(ours)
+        assert_close(np.stack(path), golden[f"sgd_ga2/{name}"])
+        assert_close(found[name], np.stack(our_path))
+    assert round(largest_difference(golden, found, "sgd_ga2"), 3) == 0.502
 
 
 def lookahead(golden, start, due):
@@ -146,25 +199,42 @@ def test_the_average_starts_at_the_weights(golden):
         assert_close(array(found), ours)
 
 
+def adafactor(golden, name, factored, rate=0.05, beta_1=0.0):
+    """Adafactor (Shazeer & Stern, 2018, https://arxiv.org/abs/1804.04235) in NumPy."""
+    w = golden[f"init/{name}"]
+    rows, columns, v, m, path = 0.0, 0.0, 0.0, 0.0, [w]
+    for step in range(STEPS):
+        g = gradient(golden, name, w, step)
+        keep = 1 - (step + 1) ** -0.8
+        rows, columns, v = (
+            keep * old + (1 - keep) * new
+            for old, new in ((rows, (g**2).mean(-1)), (columns, (g**2).mean(0)), (v, g**2))
+        )
+        u = g / np.sqrt(np.outer(rows, columns) / rows.mean() if factored else v)
+        u = u / max(1, np.sqrt((u**2).mean()))
+        m = beta_1 * m + (1 - beta_1) * u
+        w = w - rate * max(1e-3, np.sqrt((w**2).mean())) * m
+        path.append(w)
+    return np.stack(path)
+
+
 def test_adafactor_is_keras_own(golden):
     """Equal for vectors. Keras factors every matrix, bert4keras those of two axes of 128 or more."""
     found = trajectory(golden, keras.optimizers.Adafactor(0.05))
     assert_equals(golden, found, "adafactor", ["LayerNorm/gamma", "dense/bias"])
-    for factored in (False, True):
-        w = golden["init/dense/kernel"]
-        rows, columns, v, path = 0.0, 0.0, 0.0, [w]
-        for step in range(STEPS):
-            g = gradient(golden, "dense/kernel", w, step)
-            keep = 1 - (step + 1) ** -0.8
-            rows, columns, v = (
-                keep * old + (1 - keep) * new
-                for old, new in ((rows, (g**2).mean(1)), (columns, (g**2).mean(0)), (v, g**2))
-            )
-            u = g / np.sqrt(np.outer(rows, columns) / rows.mean() if factored else v)
-            u = u / max(1, np.sqrt((u**2).mean()))
-            w = w - 0.05 * max(1e-3, np.sqrt((w**2).mean())) * u
-            path.append(w)
-        assert_close(np.stack(path), found["dense/kernel"] if factored else golden["adafactor/dense/kernel"])
+    assert_close(adafactor(golden, "dense/kernel", factored=False), golden["adafactor/dense/kernel"])
+    assert_close(adafactor(golden, "dense/kernel", factored=True), found["dense/kernel"])
+    assert round(largest_difference(golden, found, "adafactor"), 3) == 0.182
+
+
+def test_adafactor_of_keras_has_no_beta1(golden):
+    """Without a rate bert4keras' is at most 0.01, as Keras' is at 0.01; its matrix is factored here too."""
+    found = trajectory(golden, keras.optimizers.Adafactor(0.01))
+    for name in NAMES:
+        factored = name == "dense/kernel"
+        assert_close(adafactor(golden, name, factored, 0.01, beta_1=0.9), golden[f"adafactor_lrNone_beta1/{name}"])
+        assert_close(found[name], adafactor(golden, name, factored, 0.01))
+    assert round(largest_difference(golden, found, "adafactor_lrNone_beta1"), 3) == 0.059
 
 
 def test_epsilon_of_keras_adam_stands_before_the_correction(golden):

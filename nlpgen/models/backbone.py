@@ -1,0 +1,176 @@
+"""The contract of the architectures: token ids to hidden states, and which checkpoints are theirs."""
+
+import keras
+
+from nlpgen.errors import ConfigError
+from nlpgen.models.pretrained import PretrainedModel, deserialized, serialized
+
+
+class Backbone(PretrainedModel):
+    """Token ids to hidden states: the base of the architectures.
+
+    A subclass sets the attributes below, makes `self.embeddings` and its other layers in `__init__`, builds them in
+    `build`, and defines `embed` and `encode`. Soft prompts and latent codes enter between the two.
+
+    Attributes:
+        config_class: its `Config`.
+        model_type: its name in `config.json`.
+        hugging_face_as: the architecture that Hugging Face's config calls it by, where that is not itself.
+        numbered_by: the field of the config that counts the numbered rows of `checkpoint_names`.
+        next_sentence_class: Hugging Face's class with the next-sentence head, with a place for the architecture's name.
+        hugging_face_names: PyTorch's scopes by ours where they do not follow the rule, see `nlpgen.checkpoints`.
+        vocabulary_names: tensors with a vocabulary axis, see `VocabularySubset`; the token embedding first.
+        heads: tables of names of the heads that its checkpoints may have.
+        has, lacks: tensors that such a checkpoint has and those it never has, to know one whose config says nothing.
+        tensorflow_form: whether there are TensorFlow checkpoints of it.
+        other_types: other names that such a checkpoint's config may have; its tensors then decide.
+        config_marks: fields of the config that tell it from architectures with the same tensors.
+        others: how the names of another model's tensors begin that its checkpoints may hold besides.
+        ignored: how the names of tensors begin that its checkpoints may have and that it has no use for.
+    """
+
+    config_class = None
+    model_type = None
+    hugging_face_as = None
+    numbered_by = "num_hidden_layers"
+    next_sentence_class = "{}ForNextSentencePrediction"
+    checkpoint_names = {}
+    hugging_face_names = {}
+    vocabulary_names = ()
+    heads = {}
+    has = ()
+    lacks = ()
+    tensorflow_form = True
+    other_types = ()
+    config_marks = ()
+    others = ()
+    ignored = ()
+
+    def __init__(self, config, **kwargs):
+        super().__init__(**kwargs)
+        self.config = config
+
+    @classmethod
+    def architecture(cls, folder):
+        likely = likely_architectures(_architectures(Backbone), folder)
+        called = folder.config.get("model_type") is None or cls.is_called(folder)
+        if called and (
+            cls in likely or cls.is_shown_by(folder) or not any(each.is_shown_by(folder) for each in likely)
+        ):
+            return cls
+        what = f"The tensors of {folder.path} are not those of a {cls.__name__}."
+        if not called:
+            said = folder.config.get("model_type")
+            what = f"{folder.config_path} says model_type {said!r}, but {cls.__name__} reads {cls.model_type!r}."
+        parts = [each for each in likely if not each.heads]  # T5's encoder, which T5 itself finds in a folder
+        held = [each.held_by(folder) for each in likely if each.heads]
+        names = " or ".join(each.__name__ for each in (not cls.heads and parts) or held if each is not cls)
+        raise ConfigError(f"{what} Use {names or 'the class of that architecture'}.")
+
+    @classmethod
+    def is_called(cls, folder):
+        """Whether the `model_type` of an open folder means this architecture."""
+        said = folder.config.get("model_type")
+        return said == cls.model_type or (said in cls.other_types and (cls.is_marked(folder) or not cls.config_marks))
+
+    @classmethod
+    def is_marked(cls, folder):
+        """Whether the config of an open folder has a field that tells this architecture from others."""
+        return any(mark in folder.config for mark in cls.config_marks)
+
+    @classmethod
+    def opened(cls, folder, changes=None):
+        """An open folder with its tensors under the names of this architecture.
+
+        Args:
+            changes: the fields of the config that will be changed.
+        """
+        return folder.named_by(cls.hugging_face_names)
+
+    @classmethod
+    def is_shown_by(cls, folder):
+        """Whether the tensors of an open folder are those of this architecture."""
+        tensors = cls.opened(folder).tensors
+        return (
+            bool(cls.has)
+            and all(name in tensors for name in cls.has)
+            and not any(name in tensors for name in cls.lacks)
+        )
+
+    @classmethod
+    def held_by(cls, folder):
+        """This class, or the one for the part of the architecture that an open folder holds."""
+        return cls
+
+    @classmethod
+    def config_of(cls, folder):
+        """The config of an open folder."""
+        return cls.config_class.from_dict(folder.config, folder.config_path)
+
+    @classmethod
+    def over(cls, backbone, folder):
+        return backbone
+
+    def embed(self, inputs):
+        """`{"token_ids": (batch, length), …}` to input vectors `(batch, length, size)`."""
+        raise NotImplementedError
+
+    def encode(self, x, inputs):
+        """Input vectors to hidden states `(batch, length or positions, hidden_size)`."""
+        raise NotImplementedError
+
+    def call(self, inputs, training=None):
+        return self.encode(self.embed(inputs), inputs)
+
+    @classmethod
+    def head_names(cls, head):
+        """The table of names of a head.
+
+        Raises:
+            ConfigError: if the architecture has no such head.
+        """
+        if head not in cls.heads:
+            raise ConfigError(
+                f"{cls.__name__} has no head {head!r}. It has: {', '.join(cls.heads) or 'none'}. "
+                "Use the model of one of these, or another checkpoint."
+            )
+        return cls.heads[head]
+
+    def get_config(self):
+        policy = keras.dtype_policies.serialize(self.dtype_policy)
+        return {"name": self.name, "tokenizer": serialized(self.tokenizer), "dtype": policy} | {
+            "config": self.config.to_dict()
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        policy = keras.dtype_policies.deserialize(config["dtype"])
+        model = cls(cls.config_class.from_dict(config["config"]), dtype=policy, name=config["name"])
+        model.tokenizer = deserialized(config["tokenizer"])
+        return model
+
+
+def likely_architectures(classes, folder, head=None):
+    """Which of some architectures an open folder may hold: one, or several that cannot be told apart.
+
+    Those that its config means and its tensors show; if there is none, those that its tensors show, or else those that
+    its config means. Of several the ones that fields of the config mark, that have the head, and that the config names
+    exactly; of a model and a special case of it, the model.
+    """
+    said = folder.config.get("model_type")
+    called = [cls for cls in classes if said is None or cls.is_called(folder)]
+    shown = [cls for cls in classes if cls.is_shown_by(folder)]
+    likely = [cls for cls in called if cls in shown] or shown or (called if said is not None else [])
+    for better in (
+        lambda cls: cls.is_marked(folder),
+        lambda cls: head in cls.heads,
+        lambda cls: cls.model_type == said,
+    ):
+        likely = [cls for cls in likely if better(cls)] or likely
+    return [cls for cls in likely if not any(issubclass(cls, other) for other in likely if other is not cls)]
+
+
+def _architectures(base):
+    """The classes below a base that are architectures."""
+    found = [base] if base.model_type else []
+    return found + [cls for sub in base.__subclasses__() for cls in _architectures(sub)]
