@@ -30,7 +30,9 @@ def add_fewshot(verbs):
     verb.add_argument("--test", required=True, metavar="FILE", help="labelled texts to judge by")
     verb.add_argument("--unlabeled", metavar="FILE", help="texts without labels, for the methods that learn from them")
     verb.add_argument("--validation", metavar="FILE", help="labelled texts that methods may choose by")
-    verb.add_argument("--fields", metavar="NAME,NAME", help="columns that are texts (default text, and text_b if there)")
+    verb.add_argument(
+        "--fields", metavar="NAME,NAME", help="columns that are texts (default text, and text_b if there)"
+    )
     add_task_options(verb)
     verb.add_argument(
         "--methods", default=",".join(METHODS), metavar="NAME,NAME", help=f"of {', '.join(METHODS)} (default all)"

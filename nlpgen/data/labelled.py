@@ -145,7 +145,9 @@ def raise_problems(path, problems):
     if problems:
         rest = f"\n  and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
         raise InputError(
-            f"{path} has {len(problems)} lines that cannot be used:\n  " + "\n  ".join(problems[:SHOWN]) + rest
+            f"{path} has {len(problems)} lines that cannot be used:\n  "
+            + "\n  ".join(problems[:SHOWN])
+            + rest
             + "\nCorrect or remove them."
         )
 

@@ -42,8 +42,8 @@ def mean_sd(values):
     """Mean and standard deviation of a sample (divisor n - 1; `None` for one value).
 
     Example:
-        >>> mean_sd([0.5, 0.7]), mean_sd([0.5])
-        ((0.6, 0.1414213562373095), (0.5, None))
+        >>> mean_sd([1, 3]), mean_sd([0.5])
+        ((2.0, 1.4142135623730951), (0.5, None))
     """
     values = np.asarray(values, dtype="float64")
     return float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else None

@@ -108,7 +108,10 @@ def test_a_pair_leaks_as_a_whole():
     test = {"text": ["甲", "甲", "甲乙"], "text_b": ["乙", "丙", ""]}
     assert find_leaks([("甲", "乙")], test).rows["train"] == [0]
     candidates = {"content": ["甲", "甲"], "candidates": [["一", "二"], ["一", "三"]]}
-    assert find_leaks({"content": ["甲"], "candidates": [["一", "三"]]}, candidates).rows == {"train": [1], "repeated": []}
+    assert find_leaks({"content": ["甲"], "candidates": [["一", "三"]]}, candidates).rows == {
+        "train": [1],
+        "repeated": [],
+    }
 
 
 def test_leaks_by_every_pair():

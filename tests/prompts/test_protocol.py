@@ -302,7 +302,12 @@ def test_it_goes_on_where_it_stopped(tmp_path):
 def test_a_cached_run_is_of_the_same_data_and_arguments(tmp_path, change):
     log = SpyWithoutState.log
     log.clear()
-    settings = {"classifiers": {"spy": SpyWithoutState()}, "train": (TEXTS[:4], LABELS[:4]), "test": TEST, "seeds": (0,)}
+    settings = {
+        "classifiers": {"spy": SpyWithoutState()},
+        "train": (TEXTS[:4], LABELS[:4]),
+        "test": TEST,
+        "seeds": (0,),
+    }
     for _ in range(2):
         compare(**settings, cache=tmp_path)
     assert len(log) == 1
@@ -393,8 +398,8 @@ def test_markdown():
     found = compare({"good": Oracle(0.9), "majority": Majority()}, splits, TEST, reference="majority")
     lines = found.to_markdown().splitlines()
     assert lines[0] == (
-        "| classifier | labels | runs | accuracy | on clean rows | macro-F1 | against majority [95 %] | p | McNemar p | "
-        "fit s | predict s |"
+        "| classifier | labels | runs | accuracy | on clean rows | macro-F1 | against majority [95 %] | p "
+        "| McNemar p | fit s | predict s |"
     )
     assert len({line.count("|") for line in lines[:4]}) == 1
     row = rows(found)["good", 6]
@@ -428,7 +433,9 @@ def test_json_holds_everything():
 
 
 def test_plot(tmp_path):
-    found = learning_curve({"oracle": Oracle(), "majority": Majority()}, TRAIN, TEST, (0, 4, 16), seeds=(0, 1), splits=2)
+    found = learning_curve(
+        {"oracle": Oracle(), "majority": Majority()}, TRAIN, TEST, (0, 4, 16), seeds=(0, 1), splits=2
+    )
     found.plot(tmp_path / "curve.png")
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
     assert [path.name for path in tmp_path.iterdir()] == ["curve.png"]
@@ -442,7 +449,7 @@ def test_a_plot_without_matplotlib(tmp_path, monkeypatch):
 
 @pytest.mark.backends
 def test_a_real_classifier(tmp_path):
-    """Texts with 甲 against texts without: one that learns beats the majority, and a second time comes from the cache."""
+    """One that learns which texts hold 甲 beats the majority; a second time its runs come from the cache."""
     generator = np.random.default_rng(0)
     texts = sorted({"".join(generator.choice(list("甲乙丙丁天地人山"), 6)) for _ in range(500)})
     data = LabelledTexts({"text": texts}, ["有" if "甲" in text else "无" for text in texts])
