@@ -410,7 +410,7 @@ def test_markdown():
     assert cells[6] == "{:+.1f} [{:+.1f}, {:+.1f}]".format(*percent)
     assert cells[7:9] == ["< 0.001", "< 0.001"]
     assert [cell.strip() for cell in lines[3].split("|")[7:10]] == ["", "", ""]
-    assert "2 training sets of 6 labels, the first: 正面 4, 负面 2." in lines
+    assert "- 2 training sets of 6 labels, the first: 正面 4, 负面 2." in lines
     assert "600 of 600 test rows are clean (0 train, 0 repeated); 正面 400, 负面 200" in found.to_markdown()
     assert "against" not in compare({"good": Oracle()}, TRAIN, TEST).to_markdown()
 
