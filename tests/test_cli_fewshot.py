@@ -26,20 +26,20 @@ def run(capsys, *arguments):
 
 def test_a_learning_curve(capsys, files, tmp_path):
     outputs = ["--markdown", tmp_path / "table.md", "--plot", tmp_path / "curve.png", "--cache", tmp_path / "cache"]
-    options = [*files, "--sizes", "0,4", "--splits", 2, "--seeds", 1, *outputs]
+    options = [*files, "--sizes", "0,4", "--splits", 1, "--seeds", 1, *outputs]
     code, out, err = run(capsys, *options)
     assert code == 0
     lines = out.splitlines()
     assert [line.split("|")[1:4] for line in lines[2:5]] == [
         [" pet ", " 0 ", " 1 "],
         [" pet ", " 4 ", " 1 "],
-        [" fine-tune ", " 4 ", " 2 "],
+        [" fine-tune ", " 4 ", " 1 "],
     ]
     assert "against fine-tune" in lines[0]
-    assert err.count("nlpgen: fine-tune, 4 labels, split") == 2
+    assert err.count("nlpgen: fine-tune, 4 labels, split") == 1
     assert (tmp_path / "table.md").read_text(encoding="utf-8") == out
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
-    assert len(list((tmp_path / "cache").iterdir())) == 4
+    assert len(list((tmp_path / "cache").iterdir())) == 3
     assert run(capsys, *options)[1] == out
 
 

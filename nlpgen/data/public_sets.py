@@ -14,13 +14,20 @@ from pathlib import Path
 from nlpgen.data.labelled import LabelledTexts, numbered_lines, raise_problems, read_labelled
 from nlpgen.errors import InputError
 
-SPLITS = tuple(f"{part}_{i}" for part in ("train", "dev") for i in (0, 1, 2, 3, 4, "few_all")) + (
-    "test_public",
-    "test",
-    "unlabeled",
-)
 UNLABELLED = ("test", "unlabeled")
+SPLITS = (*(f"{part}_{i}" for part in ("train", "dev") for i in (*range(5), "few_all")), "test_public", *UNLABELLED)
 SENTIMENT = {"1": "正面", "0": "负面"}
+
+
+def _marked(row):
+    """A text of cluewsc with its spans marked, _span1_ and [span2]: the same word often stands there twice."""
+    text, target = row["text"], row["target"]
+    spans = [
+        (target[f"{name}_index"], target[f"{name}_text"], marks) for name, marks in (("span1", "__"), ("span2", "[]"))
+    ]
+    for start, span, (left, right) in sorted(spans, reverse=True):
+        text = text[:start] + left + span + right + text[start + len(span) :]
+    return text
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,7 @@ FEWCLUE = {
         {"text": "abst", "keywords": lambda row: "、".join(row["keyword"])}, "label", {"1": "相符", "0": "不符"}
     ),
     "cluewsc": FewCLUETask(
-        {"text": "text", "span1": "target.span1_text", "span2": "target.span2_text"},
+        {"text": "text", "span1": "target.span1_text", "span2": "target.span2_text", "marked": _marked},
         "label",
         {"true": "正确", "false": "错误"},
     ),
@@ -66,9 +73,9 @@ FEWCLUE = {
 def read_fewclue(folder, task, split):
     """Read a split of a FewCLUE task (Xu et al., 2021, https://arxiv.org/abs/2107.07498).
 
-    Fields: `text`; with `text_b` in ocnli and bustm, `keywords` (joined by 、) in csl, `span1` and `span2` in cluewsc.
-    chid has `content`, with `#idiom#` where the idiom stood, and `candidates`, a list of seven; its label is the right
-    one of them.
+    Fields: `text`; with `text_b` in ocnli and bustm, `keywords` (joined by 、) in csl, and in cluewsc `span1`, `span2`
+    and `marked`, the text with _span1_ and [span2] in it, as the spans alone do not say which of two 他 is meant.
+    chid has `content`, with `#idiom#` where the idiom stood, and `candidates`, a list of seven, one of them the label.
 
     Args:
         folder: FewCLUE's `datasets`, with a folder for each task.

@@ -1,6 +1,7 @@
 """Accuracy, its spread over runs, and whether two classifiers differ by more than chance on the same test rows."""
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,20 +31,17 @@ def macro_f1(expected, predicted):
         >>> macro_f1(["a", "a", "b"], ["a", "b", "b"])
         0.6666666666666666
     """
-    pairs = list(zip(expected, predicted, strict=True))
-    scores = []
-    for label in {label for pair in pairs for label in pair}:
-        right = sum(a == b == label for a, b in pairs)
-        scores.append(2 * right / sum((a == label) + (b == label) for a, b in pairs))
-    return float(np.mean(scores))
+    right = Counter(a for a, b in zip(expected, predicted, strict=True) if a == b)
+    either = Counter(expected) + Counter(predicted)
+    return float(np.mean([2 * right[label] / count for label, count in either.items()]))
 
 
 def mean_sd(values):
     """Mean and standard deviation of a sample (divisor n - 1; `None` for one value).
 
     Example:
-        >>> mean_sd([0.5, 0.7]), mean_sd([0.5])
-        ((0.6, 0.1414213562373095), (0.5, None))
+        >>> mean_sd([1, 3]), mean_sd([0.5])
+        ((2.0, 1.4142135623730951), (0.5, None))
     """
     values = np.asarray(values, dtype="float64")
     return float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else None

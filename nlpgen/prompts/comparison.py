@@ -2,10 +2,11 @@
 
 import json
 import os
-import statistics
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+
+import numpy as np
 
 from nlpgen.data import Leaks, class_balance
 from nlpgen.errors import NlpgenError
@@ -87,7 +88,7 @@ class Comparison:
         columns += ["fit s", "predict s"]
         lines = [f"| {' | '.join(columns)} |", "|---|" + "---:|" * (len(columns) - 1)]
         lines += [f"| {' | '.join(self._cells(row))} |" for row in self.table]
-        return "\n".join([*lines, "", *self._notes()]) + "\n"
+        return "\n".join([*lines, "", *(f"- {note}" for note in self._notes())]) + "\n"
 
     def to_json(self):
         """Everything as a JSON object: settings, table, and the predictions of each run."""
@@ -151,10 +152,10 @@ class Comparison:
         row = {"classifier": name, "size": size, "runs": len(runs)}
         row |= dict(zip(("accuracy", "accuracy_sd"), mean_sd(scores), strict=True))
         row |= dict(zip(("clean_accuracy", "clean_accuracy_sd"), clean, strict=True))
-        row["macro_f1"] = statistics.mean(macro_f1(self.expected, run.predictions) for run in runs)
+        row["macro_f1"] = float(np.mean([macro_f1(self.expected, run.predictions) for run in runs]))
         row |= self._against_reference(name, runs, size)
         for seconds in ("fit_seconds", "predict_seconds"):
-            row[seconds] = statistics.median(getattr(run, seconds) for run in runs)
+            row[seconds] = float(np.median([getattr(run, seconds) for run in runs]))
         return row
 
     def _against_reference(self, name, runs, size):

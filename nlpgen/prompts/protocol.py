@@ -58,15 +58,12 @@ def compare(
         RunFailed: if a run does; its `finished` holds the runs before it.
 
     Example:
-        >>> from nlpgen import MaskedLM, PETClassifier, TextClassifier
+        >>> from nlpgen import MaskedLM, PETClassifier
         >>> from nlpgen.prompts import compare
-        >>> masked_lm = MaskedLM.from_pretrained("bert-tiny-zh")
-        >>> train = ["房间很干净", "太脏了", "服务真好", "又贵又差"], ["正面", "负面", "正面", "负面"]
-        >>> test = ["早餐很丰富，下次还来", "吵得一夜没睡，太差了"], ["正面", "负面"]
-        >>> fine_tuning = TextClassifier(masked_lm, epochs=2)
-        >>> found = compare({"fine-tuning": fine_tuning}, train, test, seeds=(0, 1))
-        >>> found.table[0]["runs"]
-        2
+        >>> pet = PETClassifier.from_preset("sentiment", MaskedLM.from_pretrained("bert-tiny-zh"))
+        >>> found = compare({"pet": pet}, None, (["早餐丰富，下次还来", "太吵了，一夜没睡"], ["正面", "负面"]))
+        >>> found.table[0]["accuracy"]
+        1.0
     """
     splits = _splits(train)
     size = round(sum(len(labels) for _, labels in splits) / max(1, len(splits)))
@@ -99,12 +96,12 @@ def learning_curve(
     pool = _pair(train, "train")
     if not sizes:
         raise InputError("`sizes` is empty. Give numbers of labels, e.g. (0, 8, 32).")
+    if isinstance(validation, list):
+        raise InputError("`validation` must be one set for all sizes. Received a list.")
     sets = {}
     for size in sizes:
         drawn = [range(size)] if size in (0, len(pool[1])) else few_shot_splits(pool[1], total=size, n=splits)
         sets[size] = [_take(pool, rows) for rows in drawn]
-    if isinstance(validation, list):
-        raise InputError("`validation` must be one set for all sizes. Received a list.")
     return _compare(classifiers, sets, test, seeds, unlabeled, validation, reference, clean, cache, report)
 
 

@@ -48,7 +48,7 @@ class Oracle(Estimator):
         return self
 
     def predict(self, texts):
-        right = np.random.default_rng([self.seed, int(self.chance * 100)]).random(len(texts)) < self.chance
+        right = np.random.default_rng([self.seed, round(self.chance * 1000)]).random(len(texts)) < self.chance
         return [TRUTH[text] if ok else TURNED[TRUTH[text]] for text, ok in zip(texts, right, strict=True)]
 
 
@@ -398,8 +398,8 @@ def test_markdown():
     found = compare({"good": Oracle(0.9), "majority": Majority()}, splits, TEST, reference="majority")
     lines = found.to_markdown().splitlines()
     assert lines[0] == (
-        "| classifier | labels | runs | accuracy | on clean rows | macro-F1 | against majority [95 %] | p | McNemar p | "
-        "fit s | predict s |"
+        "| classifier | labels | runs | accuracy | on clean rows | macro-F1 | against majority [95 %] | p "
+        "| McNemar p | fit s | predict s |"
     )
     assert len({line.count("|") for line in lines[:4]}) == 1
     row = rows(found)["good", 6]
@@ -410,7 +410,7 @@ def test_markdown():
     assert cells[6] == "{:+.1f} [{:+.1f}, {:+.1f}]".format(*percent)
     assert cells[7:9] == ["< 0.001", "< 0.001"]
     assert [cell.strip() for cell in lines[3].split("|")[7:10]] == ["", "", ""]
-    assert "2 training sets of 6 labels, the first: 正面 4, 负面 2." in lines
+    assert "- 2 training sets of 6 labels, the first: 正面 4, 负面 2." in lines
     assert "600 of 600 test rows are clean (0 train, 0 repeated); 正面 400, 负面 200" in found.to_markdown()
     assert "against" not in compare({"good": Oracle()}, TRAIN, TEST).to_markdown()
 
@@ -449,23 +449,19 @@ def test_a_plot_without_matplotlib(tmp_path, monkeypatch):
 
 @pytest.mark.backends
 def test_a_real_classifier(tmp_path):
-    """Texts with 甲 against texts without: one that learns beats the majority, and a second time comes from the cache."""
+    """One that learns which texts hold 甲 beats the majority; a second time its runs come from the cache."""
     generator = np.random.default_rng(0)
     texts = sorted({"".join(generator.choice(list("甲乙丙丁天地人山"), 6)) for _ in range(500)})
     data = LabelledTexts({"text": texts}, ["有" if "甲" in text else "无" for text in texts])
     train, test = data[:150], data[150:]
     tuned = TextClassifier(tiny_bert(), epochs=8, batch_size=16, learning_rate=3e-2, dropout=0.0)
     classifiers = {"tuned": tuned, "majority": Majority()}
-    found = compare(classifiers, train, test, seeds=(0, 1), reference="majority", cache=tmp_path)
+    found = compare(classifiers, train, test, seeds=(0,), reference="majority", cache=tmp_path)
     table = rows(found)
     assert table["tuned", 150]["accuracy"] > 0.9
     assert table["tuned", 150]["bootstrap_p_holm"] < 0.01
     assert not hasattr(tuned, "model_")
-    assert compare(classifiers, train, test, seeds=(0, 1), reference="majority", cache=tmp_path).runs == found.runs
-    tuned.model.set_weights([weight * 1.5 for weight in tuned.model.get_weights()])
-    assert len(list(tmp_path.iterdir())) == 3
-    compare({"tuned": tuned}, train, test, seeds=(0,), cache=tmp_path)
-    assert len(list(tmp_path.iterdir())) == 4
+    assert compare(classifiers, train, test, seeds=(0,), reference="majority", cache=tmp_path).runs == found.runs
 
 
 def test_a_prompt_classifier_without_labels(embedded):
