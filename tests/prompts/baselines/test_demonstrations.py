@@ -103,7 +103,7 @@ def test_words_of_several_tokens_and_long_texts(embedded, monkeypatch):
         embedded, "[MASK][MASK]：{text}", {"好": "满意", "坏": "后悔"}, samples=1, max_length=None
     ).fit(["书" * 1000, "店" * 1000], ["好", "坏"])
     _, seen = contexts(classifier, "好" * 1000, monkeypatch)
-    ((question, _), behind) = seen[0]
+    ((question, behind),) = seen
     longest = embedded.backbone.longest
     assert longest - 5 <= len(question) + sum(map(len, behind)) <= longest
     decoded = {embedded.tokenizer.decode(ids)[:4] for ids in behind}
