@@ -38,8 +38,8 @@ class DemonstrationClassifier(Classifier, Estimator):
 
     Args:
         masked_lm: a `MaskedLM` with its tokenizer; it is shared and stays as it is.
-        pattern: a pattern, e.g. `"[MASK]满意。{text}"`, or a `Pattern`. Several fields are the parts of a tuple, in their
-            order, or columns; of one field the parts of a tuple are one text, joined by `；`.
+        pattern: a pattern, e.g. `"[MASK]满意。{text}"`, or a `Pattern`. Several fields are columns, or the parts of a
+            tuple in their order; where there is one field, the parts of a tuple are one text, joined by `；`.
         verbalizer: `{label: word or words}`, or a `Verbalizer`. An example is answered with its label's first word.
         samples: draws a text; the paper has 16.
         similar: share of a label's examples that are drawn from, the most similar ones.

@@ -91,11 +91,13 @@ class NSPClassifier(Classifier, Estimator):
         rows, labels, _ = check_training(texts, labels, classes)
         scikit_learn("sklearn.linear_model")  # before the model is asked, which may be long
         odds = self._relative_odds(rows).reshape(-1, 1)  # (rows * labels, 1)
+        unit = odds.std() or 1.0  # so that the penalty is the same for heads that are sure and for those that are not
+        odds = odds / unit
         own = np.tile(np.eye(n), (len(rows), 1))  # (rows * labels, labels)
         is_right = np.equal.outer([classes.index(label) for label in labels], np.arange(n)).ravel().astype(int)
         kernel, bias, _ = fit_logistic(np.concatenate([odds, odds * own, own], axis=1), is_right, self.c)
         weights, shift = kernel[:, 1] - kernel[:, 0], bias[1] - bias[0]
-        self.scale_, self.shift_ = weights[0] + weights[1 : n + 1], shift + weights[n + 1 :]
+        self.scale_, self.shift_ = (weights[0] + weights[1 : n + 1]) / unit, shift + weights[n + 1 :]
         return self
 
     def log_odds(self, texts):
