@@ -99,7 +99,7 @@ def as_pair(row):
 
 def _rows(texts, what):
     if hasattr(texts, "keys"):
-        columns = {field: texts[field] for field in texts.keys()}
+        columns = {field: texts[field] for field in texts.keys()}  # noqa: SIM118  (a table of pandas has them too)
         strange = [f for f, column in columns.items() if isinstance(column, str) or not hasattr(column, "__len__")]
         lengths = {} if strange else {field: len(column) for field, column in columns.items()}
         if len(set(lengths.values())) != 1:

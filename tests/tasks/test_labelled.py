@@ -65,7 +65,7 @@ def test_all_wrong_labels_with_the_texts():
         "got 3 texts and 4 labels",
     ):
         assert part in str(error.value)
-    with pytest.raises(InputError, match="list of labels. Received: str"):
+    with pytest.raises(InputError, match=r"list of labels\. Received: str"):
         check_labelled(["好", "坏"], "好坏")
     assert check_labelled(["好"], ["好 "], known=["好 ", "差"]) == ([("好",)], ["好 "])
 

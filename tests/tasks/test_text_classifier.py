@@ -145,7 +145,7 @@ def test_wrong_options(options, message):
 
 
 def test_labels_of_validation_must_be_known():
-    with pytest.raises(InputError, match="(?s)validation texts and labels cannot be used:.*unknown labels 空"):
+    with pytest.raises(InputError, match=r"(?s)validation texts and labels cannot be used:.*unknown labels 空"):
         TextClassifier(tiny_bert()).fit(["甲", "乙"], ["有", "无"], validation_data=(["丙"], ["空"]))
 
 

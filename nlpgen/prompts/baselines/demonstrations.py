@@ -10,12 +10,14 @@ from nlpgen.errors import InputError
 from nlpgen.estimator import Estimator
 from nlpgen.models import SentenceEncoder
 from nlpgen.prompts.baselines.folder import open_learned, save_learned
+from nlpgen.prompts.columns import as_columns
 from nlpgen.prompts.pattern import Cloze, Pattern
 from nlpgen.prompts.scorer import Scorer, run
 from nlpgen.prompts.verbalizer import Verbalizer
 from nlpgen.tasks import (
     JOINED_BY,
     Classifier,
+    as_tuples,
     check_seed,
     check_training,
     encode,
@@ -36,7 +38,8 @@ class DemonstrationClassifier(Classifier, Estimator):
 
     Args:
         masked_lm: a `MaskedLM` with its tokenizer; it is shared and stays as it is.
-        pattern: a pattern, e.g. `"[MASK]满意。{text}"`, or a `Pattern`. The parts of a tuple are one text, joined by `；`.
+        pattern: a pattern, e.g. `"[MASK]满意。{text}"`, or a `Pattern`. Several fields are columns, or the parts of a
+            tuple in their order; where there is one field, the parts of a tuple are one text, joined by `；`.
         verbalizer: `{label: word or words}`, or a `Verbalizer`. An example is answered with its label's first word.
         samples: draws a text; the paper has 16.
         similar: share of a label's examples that are drawn from, the most similar ones.
@@ -75,7 +78,7 @@ class DemonstrationClassifier(Classifier, Estimator):
             InputError: if texts, labels or options are wrong.
         """
         self._check_options()
-        rows, labels, classes = check_training(texts, labels, self._verbalizer().labels)
+        rows, labels, classes = check_training(self._rows(texts), labels, self._verbalizer().labels)
         self._set(rows, np.array([classes.index(label) for label in labels]), None)
         return self
 
@@ -132,6 +135,12 @@ class DemonstrationClassifier(Classifier, Estimator):
             chosen.append(generator.choice(of_label[: max(1, round(self.similar * len(of_label)))]))
         return generator.permutation(chosen)
 
+    def _rows(self, texts):
+        fields = self._pattern().fields
+        if len(fields) == 1:
+            return as_tuples(texts)
+        return list(zip(*as_columns(texts, fields).values(), strict=True))
+
     def _vectors(self, rows):
         vectors = outputs_of(self._encoder, encode(self._encoder, rows, self.max_length))
         return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
@@ -179,13 +188,13 @@ class Asked:
                 )
         self.scorer = Scorer(masked_lm, pattern, verbalizer, max_length)
         self.first_words = [self.scorer.words[self.scorer.owners.index(i)] for i in range(len(verbalizer.labels))]
-        if len(pattern.fields) != 1:
-            raise InputError(f"Demonstrations need a pattern with one field. Received: {pattern.template!r}")
 
     def questions(self, rows):
         """Texts in the pattern, a `Row` of each."""
-        (field,) = self.scorer.pattern.fields
-        return self.scorer.rows({field: [JOINED_BY.join(row) for row in rows]})
+        fields = self.scorer.pattern.fields
+        if len(fields) == 1:
+            rows = [(JOINED_BY.join(row),) for row in rows]
+        return self.scorer.rows(dict(zip(fields, map(list, zip(*rows, strict=True)), strict=True)))
 
     def answered(self, rows, targets):
         """Texts in the pattern with the first words of their labels in the masks, as they stand behind a question."""

@@ -23,13 +23,14 @@ class NSPClassifier(Classifier, Estimator):
     """Asks the next-sentence head of BERT which label's sentence belongs to a text; needs no labelled example.
 
     The odds of a label are `exp(scale * log_odds + shift)`, where `log_odds` are those of the head that the sentence
-    follows, and scale and shift are 1 and 0 unless learned; the probabilities are the odds divided by their sum. The
-    parts of a tuple are one text, joined by `；`.
+    follows, less their mean over the labels of the text; scale and shift are 1 and 0 unless learned. The probabilities
+    are the odds divided by their sum. The parts of a tuple are one text, joined by `；`.
 
     Args:
         next_sentence: a `NextSentence`; it is shared and stays as it is. ALBERT's head, which was trained on the order
             of two sentences of one document, knows little of the kind.
-        label_texts: `{label: sentence}`, a sentence of any length for each label, e.g. `{"体育": "这是一则体育新闻。"}`.
+        label_texts: `{label: sentence}`, a sentence of any length for each label, e.g.
+            `{"体育": "这是一则体育新闻。", "财经": "这是一则财经新闻。"}`.
         label_first: whether the sentence stands before the text.
         max_length: most tokens, special ones included; texts are cut at their end, sentences never.
         c: scikit-learn's `C`, the inverse strength of the penalty of what is learned.
@@ -89,12 +90,14 @@ class NSPClassifier(Classifier, Estimator):
             return self
         rows, labels, _ = check_training(texts, labels, classes)
         scikit_learn("sklearn.linear_model")  # before the model is asked, which may be long
-        odds = self.log_odds(rows).reshape(-1, 1)  # (rows * labels, 1)
+        odds = self._relative_odds(rows).reshape(-1, 1)  # (rows * labels, 1)
+        unit = odds.std() or 1.0  # so that the penalty is the same for heads that are sure and for those that are not
+        odds = odds / unit
         own = np.tile(np.eye(n), (len(rows), 1))  # (rows * labels, labels)
         is_right = np.equal.outer([classes.index(label) for label in labels], np.arange(n)).ravel().astype(int)
         kernel, bias, _ = fit_logistic(np.concatenate([odds, odds * own, own], axis=1), is_right, self.c)
         weights, shift = kernel[:, 1] - kernel[:, 0], bias[1] - bias[0]
-        self.scale_, self.shift_ = weights[0] + weights[1 : n + 1], shift + weights[n + 1 :]
+        self.scale_, self.shift_ = (weights[0] + weights[1 : n + 1]) / unit, shift + weights[n + 1 :]
         return self
 
     def log_odds(self, texts):
@@ -140,13 +143,18 @@ class NSPClassifier(Classifier, Estimator):
         classifier.scale_, classifier.shift_ = opened.tensors["scale"], opened.tensors["shift"]
         return classifier
 
+    def _relative_odds(self, rows):
+        # How well anything seems to follow a text is the text's own, and would drown what tells its labels apart.
+        odds = self.log_odds(rows)
+        return odds - odds.mean(axis=1, keepdims=True)
+
     def _learned(self):
         n = len(self.classes_)
         return getattr(self, "scale_", np.ones(n)), getattr(self, "shift_", np.zeros(n))
 
     def _proba(self, rows):
         scale, shift = self._learned()
-        return softmax(scale * self.log_odds(rows) + shift)
+        return softmax(scale * self._relative_odds(rows) + shift)
 
 
 def _checked(model):

@@ -103,7 +103,7 @@ def test_words_of_several_tokens_and_long_texts(embedded, monkeypatch):
         embedded, "[MASK][MASK]：{text}", {"好": "满意", "坏": "后悔"}, samples=1, max_length=None
     ).fit(["书" * 1000, "店" * 1000], ["好", "坏"])
     _, seen = contexts(classifier, "好" * 1000, monkeypatch)
-    ((question, _), behind) = seen[0]
+    ((question, behind),) = seen
     longest = embedded.backbone.longest
     assert longest - 5 <= len(question) + sum(map(len, behind)) <= longest
     decoded = {embedded.tokenizer.decode(ids)[:4] for ids in behind}
@@ -117,3 +117,16 @@ def test_a_model_that_reads_too_little():
     random_weights(masked_lm)
     with pytest.raises(InputError, match="have 10 tokens each of the 32 that the model reads; 16 are needed"):
         DemonstrationClassifier(masked_lm, "{text}[MASK]", {"有": "天", "无": "地"}).fit(["甲", "乙"], ["有", "无"])
+
+
+def test_several_fields(embedded, monkeypatch):
+    """Columns are known by their names, tuples by the order of the pattern's fields."""
+    pairs, words = [("下雨了", "地湿了"), ("下雨了", "天晴了")], {"蕴含": "是", "矛盾": "不"}
+    classifier = DemonstrationClassifier(embedded, "{a}？[MASK]，{b}", words, samples=1).fit(pairs, list(words))
+    columns = {"b": ["他走了"], "a": ["他在家"]}
+    found, seen = contexts(classifier, [("他在家", "他走了")], monkeypatch)
+    np.testing.assert_allclose(classifier.predict_proba(columns), found, rtol=1e-6)
+    shown = {embedded.tokenizer.decode(ids) for ids in seen[0][1]}
+    assert shown == {"下雨了？是，地湿了", "下雨了？不，天晴了"}
+    with pytest.raises(InputError, match="must be a tuple of 2 strings"):
+        classifier.predict(["他在家"])
