@@ -23,7 +23,6 @@ from nlpgen.prompts import (
     load_preset,
 )
 
-
 # What `--methods` may name: function of the model, the task (patterns, words, longest text) and, for those that are
 # trained, their options to a classifier.
 METHODS = {

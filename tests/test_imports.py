@@ -15,7 +15,16 @@ MAY_IMPORT = {
     "models": {"text", "checkpoints", "layers"},
     "data": {"text", "checkpoints"},  # of checkpoints: folders that are written whole
     "training": {"checkpoints"},
-    "prompts": {"text", "data", "models", "training", "metrics", "tasks", "checkpoints"},  # of checkpoints: as data
+    "prompts": {
+        "text",
+        "data",
+        "layers",
+        "models",
+        "training",
+        "metrics",
+        "tasks",
+        "checkpoints",
+    },  # of checkpoints: as data
     "metrics": set(),
     "tasks": {"text", "models", "training", "metrics"},
 }

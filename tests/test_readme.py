@@ -7,6 +7,8 @@ import re
 import shlex
 from pathlib import Path
 
+import pytest
+
 from nlpgen.cli import main
 
 ROOT = Path(__file__).parents[1]

@@ -14,6 +14,7 @@ from pathlib import Path
 from nlpgen.data.labelled import LabelledTexts, numbered_lines, raise_problems, read_labelled
 from nlpgen.errors import InputError
 
+IDIOM = "#idiom#"
 UNLABELLED = ("test", "unlabeled")
 SPLITS = (*(f"{part}_{i}" for part in ("train", "dev") for i in (*range(5), "few_all")), "test_public", *UNLABELLED)
 SENTIMENT = {"1": "正面", "0": "负面"}
@@ -65,7 +66,12 @@ FEWCLUE = {
         {"true": "正确", "false": "错误"},
     ),
     "chid": FewCLUETask(
-        {"content": "content", "candidates": "candidates"}, lambda row: row["candidates"][row["answer"]]
+        {
+            "before": lambda row: row["content"].split(IDIOM, 1)[0],
+            "after": lambda row: row["content"].split(IDIOM, 1)[1],
+            "candidates": "candidates",
+        },
+        lambda row: row["candidates"][row["answer"]],
     ),
 }
 
@@ -75,7 +81,7 @@ def read_fewclue(folder, task, split):
 
     Fields: `text`; with `text_b` in ocnli and bustm, `keywords` (joined by 、) in csl, and in cluewsc `span1`, `span2`
     and `marked`, the text with _span1_ and [span2] in it, as the spans alone do not say which of two 他 is meant.
-    chid has `content`, with `#idiom#` where the idiom stood, and `candidates`, a list of seven, one of them the label.
+    chid has what stands `before` and `after` the idiom, and `candidates`, a list of seven, one of them the label.
 
     Args:
         folder: FewCLUE's `datasets`, with a folder for each task.

@@ -37,7 +37,7 @@ LINES = {
     ),
     "chid": (
         {"id": 0, "candidates": ["心如刀割", "天方夜谭"], "content": "这真是#idiom#。", "answer": 1},
-        {"content": "这真是#idiom#。", "candidates": ["心如刀割", "天方夜谭"]},
+        {"before": "这真是", "after": "。", "candidates": ["心如刀割", "天方夜谭"]},
         "天方夜谭",
     ),
 }
@@ -86,6 +86,7 @@ COUNTS = {
 }
 
 
+@pytest.mark.needs_data("data/fewclue")
 @pytest.mark.parametrize("task", COUNTS)
 def test_the_released_tasks_have_as_many_rows(task):
     folder = shared_data("fewclue")
@@ -108,10 +109,11 @@ def test_the_released_tasks_have_as_many_rows(task):
     if task == "chid":
         data = sets["test_public"]
         assert all(len(row) == 7 for row in data.columns["candidates"])
-        assert all("#idiom#" in text for text in data.columns["content"])
+        assert not any("#idiom#" in text for text in data.columns["before"])
         assert all(label in row for label, row in zip(data.labels, data.columns["candidates"], strict=True))
 
 
+@pytest.mark.needs_data("data/fewclue")
 def test_leaks_that_the_readme_counts():
     """45 of EPRSTMT's test texts stand in its unlabelled texts, none in its training texts."""
     folder = shared_data("fewclue")
@@ -124,6 +126,7 @@ def test_leaks_that_the_readme_counts():
     assert leaks.counts == {"train": 0, "unlabeled": 45, "repeated": 0}
 
 
+@pytest.mark.needs_data("data/sentiment")
 def test_the_sentiment_set():
     """680 of 2,111 test texts stand in train word for word, 8 among the first 168; 1,351 in no other split."""
     folder = shared_data("sentiment")
