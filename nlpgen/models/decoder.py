@@ -55,6 +55,7 @@ class Decoder(Backbone):
         prefix = inputs.get("prefix")
         if prefix is None:
             return self.encode_cached(x, inputs)[0]
+        prefix = ops.cast(prefix, x.dtype)
         cache, seen = [(prefix[:, i, 0], prefix[:, i, 1]) for i in range(len(self.blocks))], inputs.get("padding_mask")
         if seen is not None:
             before = ops.ones((ops.shape(x)[0], prefix.shape[4]), "bool")

@@ -225,6 +225,7 @@ class Encoder(Backbone):
         if prefix is not None:
             if relative is not None:
                 raise InputError(f"{type(self).__name__} has relative positions, so that no prefix can stand before.")
+            prefix = ops.cast(prefix, x.dtype)
             mask = ops.concatenate([ops.ones((*ops.shape(mask)[:3], prefix.shape[4]), "bool"), mask], axis=3)
         for i, block in enumerate(blocks):
             x, scores, _ = block(

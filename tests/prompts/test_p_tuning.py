@@ -41,7 +41,7 @@ def gpt():
 def test_only_the_prompt_is_trained(embedded):
     before = weights(embedded)
     clf = PTuningClassifier(embedded, PATTERN, WORDS, **QUICK, weight_decay=0.1, mlm_weight=0.5, prefix_length=2)
-    check_learned(clf.fit(TEXTS, LABELS, unlabeled=TEXTS), 0.9)
+    check_learned(clf.fit(TEXTS, LABELS, unlabeled=TEXTS), 0.97)  # most of it is the masked tokens'
     assert_same(before, weights(embedded))
     assert clf.lm_ is embedded
     assert all(w.trainable for w in embedded.trainable_weights)
@@ -143,7 +143,7 @@ def test_deep_prompts(embedded, tmp_path, head):
         WORDS if head == "verbalizer" else None,
         prefix_length=4,
         head=head,
-        **QUICK,
+        **QUICK | {"learning_rate": 5e-3, "epochs": 25},
     )
     check_learned(clf.fit(TEXTS, LABELS), 0.9)
     assert_same(before, weights(embedded))
