@@ -30,14 +30,14 @@ def main(arguments=None):
     train, test = read_labelled(options.train), read_labelled(options.test)
     unlabeled = [line for line in options.unlabeled.read_text(encoding="utf-8").split("\n") if line.strip()]
     mlm = MaskedLM.from_pretrained(options.model)
-    settings = {"epochs": options.epochs, "learning_rate": options.learning_rate}
+    pet = PETClassifier(mlm, PATTERNS, WORDS, epochs=options.epochs, learning_rate=options.learning_rate)
     runs = {
         "unlabelled texts alone": ({"mlm_weight": 1.0}, ([], [])),
         "labelled and unlabelled": ({"mlm_weight": 0.1}, (train.texts, train.labels)),
         "the same, iPET, distilled": ({"generations": 1, "distill": True}, (train.texts, train.labels)),
     }
     for name, (further, labelled) in runs.items():
-        pet = PETClassifier(mlm, PATTERNS, WORDS, **settings, **further).fit(*labelled, unlabeled=unlabeled)
+        pet.set_params(**further).fit(*labelled, unlabeled=unlabeled)
         print(f"{name}: accuracy {pet.score(test.texts, test.labels):.2f} on {len(test)} texts", flush=True)
 
 

@@ -70,7 +70,7 @@ def test_convert(capsys, bert_folder, tmp_path):
         (["classify", "nowhere.txt"], "nowhere.txt"),
         (["classify", "--label", "x=好"], "--label and --pattern together"),
         (["classify", "--label", "a=很", "--label", "a=不", "--pattern", "{text}[MASK]"], "given twice"),
-        (["classify", "--label", "a=满意", "--label", "b=不", "--pattern", "{text}[MASK]"], "'满意' has 2 tokens"),
+        (["classify", "--label", "a=满意", "--label", "b=不", "--pattern", "{text}[MASK][MASK]"], "'不' has 1 tokens"),
         (["fill-mask", "[MASK]", "--model", ""], "Give the name of a model"),
         (["classify", "--label", "x", "--pattern", "{text}[MASK]"], "LABEL=WORD"),
         (["classify", "--task", "nothing"], "no preset 'nothing'"),

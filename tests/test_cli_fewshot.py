@@ -26,42 +26,55 @@ def run(capsys, *arguments):
 
 def test_a_learning_curve(capsys, files, tmp_path):
     outputs = ["--markdown", tmp_path / "table.md", "--plot", tmp_path / "curve.png", "--cache", tmp_path / "cache"]
-    options = [*files, "--sizes", "0,4", "--splits", 1, "--seeds", 1, *outputs]
+    options = [*files, "--sizes", "0,4", "--splits", 1, "--seeds", 1, "--epochs", 1, *outputs]
+    options += [
+        "--methods",
+        "pet,fine-tune,tfidf",
+        "--label",
+        "正面=很",
+        "--label",
+        "负面=不",
+        "--pattern",
+        "[MASK]好{text}",
+    ]
     code, out, err = run(capsys, *options)
     assert code == 0
     lines = out.splitlines()
-    assert [line.split("|")[1:4] for line in lines[2:5]] == [
+    assert [line.split("|")[1:4] for line in lines[2:6]] == [
         [" pet ", " 0 ", " 1 "],
         [" pet ", " 4 ", " 1 "],
         [" fine-tune ", " 4 ", " 1 "],
+        [" tfidf ", " 4 ", " 1 "],
     ]
     assert "against fine-tune" in lines[0]
     assert err.count("nlpgen: fine-tune, 4 labels, split") == 1
     assert (tmp_path / "table.md").read_text(encoding="utf-8") == out
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
-    assert len(list((tmp_path / "cache").iterdir())) == 3
+    assert len(list((tmp_path / "cache").iterdir())) == 4
     assert run(capsys, *options)[1] == out
 
 
 def test_labels_of_ones_own_as_json(capsys, files, tmp_path):
     task = ["--label", "正面=很", "--label", "负面=不", "--pattern", "[MASK]满意。{text}"]
-    code, out, _ = run(capsys, *files, *task, "--methods", "pet", "--json")
+    code, out, _ = run(capsys, *files, *task, "--methods", "tfidf", "--json")
     assert code == 0
     value = json.loads(out)
     assert (value["reference"], value["test_rows"]) == (None, 12)
-    assert value["table"][0]["accuracy"] == sum(
-        a == b for a, b in zip(value["runs"][0]["predictions"], value["expected"], strict=True)
-    ) / len(value["expected"])
+    right = [
+        sum(a == b for a, b in zip(one["predictions"], value["expected"], strict=True)) / len(value["expected"])
+        for one in value["runs"]
+    ]
+    assert value["table"][0]["accuracy"] == pytest.approx(sum(right) / len(right))
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--methods", "pte"], "There is no method 'pte'. Did you mean 'pet'? There are: pet, fine-tune"),
+        (["--methods", "pte"], "There is no method 'pte'. Did you mean 'pet'? There are: pet, p-tuning, fine-tune"),
         (["--sizes", "0,x"], "--sizes wants whole numbers"),
         (["--sizes", "13", "--methods", "pet"], "need 13 rows, but there are 12"),
         (["--seeds", "0"], "`seeds` must be"),
-        (["--reference", "tfidf"], "`reference` must be one of pet, fine-tune"),
+        (["--reference", "setfit"], "`reference` must be one of pet, fine-tune, linear-probe, tfidf"),
         (["--label", "好=好"], "--label and --pattern together"),
         (
             ["--label", "好=好", "--label", "坏=坏", "--pattern", "[MASK]{text}"],

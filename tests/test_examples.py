@@ -67,7 +67,7 @@ def test_semi_supervised(capsys):
 
 def test_pair_classification(capsys):
     example("pair_classification").main(["--epochs", "3"])
-    assert re.search(r"48 labels: accuracy (\S+)", capsys.readouterr().out)
+    assert re.search(r"24 labels: accuracy (\S+)", capsys.readouterr().out)
 
 
 def test_examples_are_short_and_say_how_to_run_them():
