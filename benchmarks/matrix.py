@@ -44,8 +44,8 @@ COLUMNS = {
 LIBRARIES = ("tensorflow", "tensorflow-cpu", "keras", "jax", "torch", "transformers", "onnxruntime")
 # transformers 5.23 never had the first and the last, and has NEZHA no more.
 NOT_IN_TRANSFORMERS = ("gpt2_ml", "nezha", "roformer_v2")
-# By form, the architectures whose files no other program here writes or reads. Of ERNIE with tasks and of RoBERTa we know
-# no TensorFlow release: their names are Hugging Face's, by the rule read backwards.
+# By form, the architectures whose files no other program here writes or reads. Of ERNIE with tasks and of RoBERTa we
+# know no TensorFlow release: their names are Hugging Face's, by the rule read backwards.
 OURS_ALONE = {"tensorflow": ("ernie", "roberta"), "huggingface": NOT_IN_TRANSFORMERS}
 
 
