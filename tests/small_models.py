@@ -1,10 +1,12 @@
 """One small model of every architecture and head, for what all of them must do."""
 
 from functools import partial
+from itertools import product
 
 import numpy as np
 
 from nlpgen import ARCHITECTURES, SequenceClassifier, SequenceTagger, SpanTagger
+from nlpgen.models.decoder import Decoder
 from nlpgen.models.inspect import HEADS
 from tests.helpers import IDS, SEGMENTS, SMALL, TARGET_IDS, random_weights
 
@@ -28,14 +30,18 @@ WITH_LABELS = {
 # `(architecture, head)` of all; a model with that head is what a test gets.
 NAMES = [(name, head) for name, cls in ARCHITECTURES.items() for head in cls.heads]
 MAIN = [(name, next(iter(cls.heads))) for name, cls in ARCHITECTURES.items()]
+WITH_EVERY_HEAD = [*NAMES, *product(ARCHITECTURES, WITH_LABELS)]
 OF_BERT = [("bert", head) for head in (*ARCHITECTURES["bert"].heads, *WITH_LABELS)]
 
 
 def small_model(name, head, dtype=None, seed=0, **changes):
-    """A built model with weights that are not small."""
+    """A built model with weights that are not small; of T5, heads with labels read the encoder."""
     cls = ARCHITECTURES[name]
+    if head in WITH_LABELS:
+        cls = getattr(cls, "encoder_class", cls)
     config = cls.config_class.from_dict(SMALL | {"vocab_size": 60} | EXTRA.get(name, {}) | changes)
-    model = (HEADS | WITH_LABELS)[head](cls(config, dtype=dtype))
+    pooling = {"pooling": "mean"} if head == "classifier" and issubclass(cls, Decoder) else {}
+    model = (HEADS | WITH_LABELS)[head](cls(config, dtype=dtype), **pooling)
     model.build()
     return random_weights(model, seed)
 

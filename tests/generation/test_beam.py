@@ -1,14 +1,13 @@
-"""Beam search against brute force, against a beam search with Python lists, and against transformers."""
+"""Beam search against brute force, and against a beam search with Python lists."""
 
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
-from nlpgen import CausalLM
 from nlpgen.errors import InputError
 from nlpgen.generation import Beam
-from tests.helpers import GOLDEN, array, assert_close
+from tests.helpers import array, assert_close
 
 pytestmark = pytest.mark.backends
 VOCAB, END, LONGEST = 5, 3, 6
@@ -131,28 +130,6 @@ def test_fewer_hypotheses_than_asked_for():
 
     found = Beam(2, n_best=3).search(step, np.array([0]), (), max_new_tokens=4, end_id=1)
     assert array(found.scores)[0].tolist() == [0.0, -np.inf, -np.inf]
-
-
-def test_gpt2_equals_transformers():
-    """Three beams over a cache, as `generate(num_beams=3)` of transformers 5.23 did."""
-    golden = np.load(GOLDEN / "hf_gpt2_lm" / "golden.npz")
-    expected = golden["generate/beam3"][0]
-    prompt, new = 5, len(expected) - 5
-    model = CausalLM.from_pretrained(GOLDEN / "hf_gpt2_lm")
-
-    def step(token_ids, state):
-        cache, place = state
-        inputs = {"token_ids": token_ids[:, None], "position_ids": ops.broadcast_to(place, (3, 1))}
-        inputs["padding_mask"] = ops.ones((3, len(expected)), "bool")
-        hidden, cache = model.backbone.encode_cached(model.backbone.embed(inputs), inputs, cache, place)
-        return ops.log_softmax(model.logits(hidden)[:, 0], axis=-1), (cache, place + 1)
-
-    inputs = {"token_ids": expected[None, : prompt - 1], "padding_mask": np.ones((1, len(expected)), "bool")}
-    cache = model.backbone.empty_cache(1, len(expected))
-    _, cache = model.backbone.encode_cached(model.backbone.embed(inputs), inputs, cache, 0)
-    state = cache, ops.convert_to_tensor(prompt - 1)
-    found = Beam(3, length_penalty=1.0).search(step, expected[prompt - 1 : prompt], state, new, end_id=7)
-    assert listed(found, 0)[0][0] == tuple(expected[prompt:])
 
 
 def test_no_beam_without_width():

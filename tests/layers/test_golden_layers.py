@@ -5,7 +5,15 @@ import pytest
 from keras import ops
 
 from nlpgen import layers
-from nlpgen.layers import ACTIVATIONS, GatedAttentionUnit, LayerNorm, MultiHeadAttention, RMSNorm, SinusoidalEmbedding
+from nlpgen.layers import (
+    ACTIVATIONS,
+    GatedAttentionUnit,
+    LayerNorm,
+    MultiHeadAttention,
+    RelativeSinusoids,
+    RMSNorm,
+    SinusoidalEmbedding,
+)
 from nlpgen.text import pad
 from tests.helpers import GOLDEN, array, assert_close
 
@@ -137,6 +145,21 @@ def test_sinusoids():
     equals(vectors[None], "sinusoidal_zero")
     assert_close(GOLD["sinusoidal_concat/out_y"][1, :, 16:], array(vectors))
     equals(SinusoidalEmbedding(16)(np.arange(129)), "sinusoidal_initializer")
+
+
+@pytest.mark.parametrize("bidirectional", [True, False])
+def test_buckets_of_t5(bidirectional):
+    recorded = GOLD[f"t5_buckets_bidirectional_{bidirectional}/out_ids"]
+    distances = np.arange(recorded.shape[1]) - np.arange(recorded.shape[0])[:, None]
+    buckets = layers.relative_position_buckets(32, 128, bidirectional)
+    np.testing.assert_array_equal(buckets[np.clip(distances, -128, 128) + 128], recorded)
+
+
+def test_distances_of_nezha():
+    """Nine of them: four on each side."""
+    layer, recorded = RelativeSinusoids(6, furthest=4), GOLD["relative_position_ids_9/out_ids"]
+    found = array(layer(ops.arange(12)))[:, :10]
+    np.testing.assert_array_equal(found, layer.table[recorded])
 
 
 def test_rotary():

@@ -10,7 +10,7 @@ import pytest
 
 from nlpgen import MT5Encoder, T5Encoder
 from tests.helpers import SMALL, array, random_weights
-from tests.small_models import NAMES, OF_BERT, inputs_of, small_model
+from tests.small_models import WITH_EVERY_HEAD, inputs_of, small_model
 
 # All in one process: to start one takes longer than to read all the models.
 READER = """
@@ -33,7 +33,7 @@ masked_lm = keras.saving.load_model(work / "embedded.keras")
 (work / "filled.json").write_text(json.dumps(masked_lm.fill_mask(sys.argv[2]).candidates))
 """
 TEXT = "今天天气很[MASK]。"
-MODELS = {f"{name}-{head}": (name, head) for name, head in dict.fromkeys([*NAMES, *OF_BERT])}
+MODELS = {f"{name}-{head}": (name, head) for name, head in WITH_EVERY_HEAD}
 ENCODERS = {"t5-encoder": T5Encoder, "mt5-encoder": MT5Encoder}
 
 

@@ -50,7 +50,7 @@ def test_with_a_cache_it_is_the_same(folder):
     assert_close(together[1, 3:], whole[1, 3:])
 
 
-@pytest.mark.parametrize("folder", ["hf_llama", "hf_qwen2", "hf_qwen3"])
+@pytest.mark.parametrize("folder", TRANSFORMERS)
 def test_the_likeliest_continuation(folder):
     """Twelve tokens after a prompt of five, each step reading one token and the cache."""
     expected = np.load(GOLDEN / folder / "golden.npz")["generate/greedy"]
@@ -64,3 +64,19 @@ def test_the_likeliest_continuation(folder):
         read = ids.shape[1]
         ids = np.concatenate([ids, array(model.logits(hidden[:, -1:])).argmax(axis=-1)], axis=1)
     np.testing.assert_array_equal(ids, expected)
+
+
+def test_the_cache_of_transformers():
+    """The logits of a prompt, and of the token after it."""
+    golden = np.load(GOLDEN / "hf_gpt2_lm" / "golden.npz")
+    model = CausalLM.from_pretrained(GOLDEN / "hf_gpt2_lm")
+    backbone, prompt, next_id = model.backbone, golden["in/input_ids"][:1, :5], golden["cache/next_id"]
+    hidden, cache = backbone.encode_cached(
+        backbone.embed({"token_ids": prompt}), {"token_ids": prompt}, backbone.empty_cache(1, 6)
+    )
+    first = array(model.logits(hidden))
+    assert_close(first, golden["cache/first_logits"])
+    np.testing.assert_array_equal(first[:, -1:].argmax(-1), next_id)
+    inputs = {"token_ids": next_id, "position_ids": np.array([[5]])}
+    hidden, _ = backbone.encode_cached(backbone.embed(inputs), inputs, cache, 5)
+    assert_close(array(model.logits(hidden)), golden["cache/second_logits"])

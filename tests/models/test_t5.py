@@ -69,23 +69,6 @@ def test_with_a_cache_it_is_the_same(cross_position_bias):
 
 
 @pytest.mark.backends
-def test_greedy_decoding_is_that_of_transformers():
-    golden = np.load(GOLDEN / "hf_mt5" / "golden.npz")
-    model = Seq2SeqLM.from_pretrained(GOLDEN / "hf_mt5")
-    backbone, expected = model.backbone, golden["generate/greedy"]
-    inputs = {"token_ids": golden["in/input_ids"]}
-    inputs["source_keys_values"] = backbone.source_keys_values(backbone.encode_source(inputs))
-    batch, length = expected.shape
-    cache, ids = backbone.empty_cache(batch, length), [expected[:, 0]]
-    assert (ids[0] == backbone.config.decoder_start_token_id).all()
-    for i in range(length - 1):
-        inputs["decoder_token_ids"] = ids[-1][:, None]
-        hidden, cache = backbone.encode_cached(backbone.embed_decoder(inputs), inputs, cache, i)
-        ids.append(array(ops.argmax(model.logits(hidden)[:, 0], axis=-1)))
-    np.testing.assert_array_equal(np.stack(ids, axis=1), expected)
-
-
-@pytest.mark.backends
 def test_the_source_may_come_as_vectors():
     """Soft prompts and latent codes enter between `embed` and `encode`."""
     model = random_weights(t5())
