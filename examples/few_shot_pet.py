@@ -3,7 +3,7 @@
     python examples/few_shot_pet.py
 
 Trains a copy of the embedded bert-tiny-zh for each of two patterns on examples/data/reviews_train.tsv and lets both
-vote on examples/data/reviews.tsv (our own writing): SCORE. Your own data: --train FILE --test FILE, a text, a tab and a
+vote on examples/data/reviews.tsv (our own writing). Your own data: --train FILE --test FILE, a text, a tab and a
 label on each line, with the words for your labels in WORDS.
 """
 

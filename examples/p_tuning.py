@@ -3,7 +3,7 @@
     python examples/p_tuning.py
 
 Learns eight virtual tokens for the embedded bert-tiny-zh from examples/data/reviews_train.tsv (32 labels), tests on
-reviews.tsv (our own writing): SCORE. A second prompt, for topics, is then served by the same model in the same batch.
+reviews.tsv (our own writing). A second prompt, for topics, is then served by the same model in the same batch.
 """
 
 import argparse

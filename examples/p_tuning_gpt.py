@@ -3,7 +3,7 @@
     python examples/p_tuning_gpt.py
 
 Learns eight virtual tokens for the embedded gpt-tiny-zh from examples/data/reviews_train.tsv (32 labels), tests on
-reviews.tsv (our own writing): SCORE.
+reviews.tsv (our own writing).
 """
 
 import argparse

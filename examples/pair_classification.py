@@ -2,7 +2,7 @@
 
     python examples/pair_classification.py
 
-Trains PET on the first 24 pairs of examples/data/pairs.tsv (our own writing) and tests it on the last 8: SCORE. The
+Trains PET on the first 24 pairs of examples/data/pairs.tsv (our own writing) and tests it on the last 8. The
 fields of the patterns are the columns of the file; in one of them the masked word stands between the two questions.
 """
 

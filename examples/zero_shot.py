@@ -1,9 +1,9 @@
-"""Sort texts by topic and by mood without a single label.
+"""Sort texts by topic without a single label.
 
     python examples/zero_shot.py
 
-Asks the embedded bert-tiny-zh cloze questions about examples/data/topics.tsv (our own writing): SCORE_TOPICS. Label
-words have any length, several stand for one label, and several patterns vote.
+Asks the embedded bert-tiny-zh cloze questions about examples/data/topics.tsv (our own writing). Label words have
+any length, several stand for one label, several patterns vote, and what they say of every text is taken out.
 """
 
 import argparse
