@@ -8,6 +8,7 @@ import pytest
 
 from nlpgen import MaskedLM
 from nlpgen.prompts.prompt_model import PromptModel
+from nlpgen.prompts.verbalizer import plan
 from tests.helpers import array
 from tests.small_models import MAIN, inputs_of, small_model
 
@@ -38,8 +39,12 @@ def test_dropout_is_on_in_training_only(name, head):
 def test_a_prompt_model_drops_out_too():
     masked_lm = small_model("bert", "masked_lm", **RATES)
     assert isinstance(masked_lm, MaskedLM)
-    inputs = inputs_of(masked_lm) | {"positions": np.array([[1], [2]], "int32")}
-    model = PromptModel(masked_lm, [[5], [6]], [0, 1])
+    found = plan([[5], [6]], mask_id=4)
+    table = {"clozes": found.cloze, "slots": found.slot, "tokens": [[0], [1]], "weights": found.weight}
+    table |= {"scale": np.ones(2, "float32"), "bias": np.zeros(2, "float32"), "labels": np.arange(2)}
+    inputs = {f"word_{name}": np.stack([np.asarray(x)] * 2) for name, x in table.items()}
+    inputs |= {"token_ids": inputs_of(masked_lm)["token_ids"][:, None], "slots": np.array([[[1]], [[2]]], "int32")}
+    model = PromptModel(masked_lm, 2, columns=[5, 6], exact=found.is_exact)
     model.build()
     _check(model, inputs)
 

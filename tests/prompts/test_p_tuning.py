@@ -143,7 +143,7 @@ def test_deep_prompts(embedded, tmp_path, head):
         WORDS if head == "verbalizer" else None,
         prefix_length=4,
         head=head,
-        **QUICK | {"learning_rate": 0.1, "epochs": 25},
+        **QUICK | {"learning_rate": 0.1 if head == "verbalizer" else 5e-3, "epochs": 25},
     )
     check_learned(clf.fit(TEXTS, LABELS), 0.9)
     assert_same(before, weights(embedded))
