@@ -40,8 +40,13 @@ def test_a_prompt_model_drops_out_too():
     masked_lm = small_model("bert", "masked_lm", **RATES)
     assert isinstance(masked_lm, MaskedLM)
     found = plan([[5], [6]], mask_id=4)
-    table = {"clozes": found.cloze, "slots": found.slot, "tokens": [[0], [1]], "weights": found.weight}
-    table |= {"scale": np.ones(2, "float32"), "bias": np.zeros(2, "float32"), "labels": np.arange(2)}
+    table = {
+        "clozes": found.cloze,
+        "slots": found.slot,
+        "tokens": np.array([[0], [1]], "int32"),
+        "weights": found.weight,
+    }
+    table |= {"scale": np.ones(2, "float32"), "bias": np.zeros(2, "float32"), "labels": np.arange(2, dtype="int32")}
     inputs = {f"word_{name}": np.stack([np.asarray(x)] * 2) for name, x in table.items()}
     inputs |= {"token_ids": inputs_of(masked_lm)["token_ids"][:, None], "slots": np.array([[[1]], [[2]]], "int32")}
     model = PromptModel(masked_lm, 2, columns=[5, 6], exact=found.is_exact)
