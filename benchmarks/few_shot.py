@@ -5,7 +5,7 @@
 FOLDER of `--data` holds `sentiment/` (Su's set) and `fewclue/`, which nlpgen may not ship. Finished runs stay in
 `--work`; a second start goes on with those that are missing, and prints the tables of all.
 
-Each method has one setting for all sets, found on the development rows of eprstmt's first split. Of FewCLUE the five
+Each method has one setting for all sets, which is not tuned. Of FewCLUE the five
 training sets are used, each with its own development rows to choose the epoch by; of Su's set the first 168 rows, and
 the valid rows are not touched. `unlabelled` are 2,000 texts at most.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from machine import machine
 
-from nlpgen import CausalLM, MaskedLM, PETClassifier, PTuningClassifier
+from nlpgen import CausalLM, MaskedLM, Pattern, PETClassifier, PTuningClassifier
 from nlpgen.data import read_fewclue, read_sentiment
 from nlpgen.estimator import Estimator
 from nlpgen.prompts import (
@@ -109,8 +109,6 @@ def methods(mlm, gpt, preset, epochs):
 
 def preset_fields(preset):
     """Names of the fields of a preset's patterns."""
-    from nlpgen import Pattern
-
     return list(dict.fromkeys(name for each in preset.patterns for name in Pattern(each).fields))
 
 

@@ -5,13 +5,12 @@ Su's form of it (2021, https://kexue.fm/archives/8295) trains the rows of eight 
 
 import hashlib
 import math
-from pathlib import Path
 
 import keras
 import numpy as np
 from keras import ops
 
-from nlpgen.checkpoints.files import read_json, replaced_folder, write_json
+from nlpgen.checkpoints.files import replaced_folder, write_json
 from nlpgen.checkpoints.safetensors import SafetensorsFile, write_safetensors
 from nlpgen.errors import ConfigError, InputError, WeightsMismatch
 from nlpgen.layers import PROMPT_ENCODERS, PrefixEncoder, PromptEncoder
@@ -21,7 +20,7 @@ from nlpgen.prompts.pattern import Pattern
 from nlpgen.prompts.pet import copy_of_model
 from nlpgen.prompts.prompt_classifier import PromptClassifier
 from nlpgen.prompts.prompt_model import head_variables
-from nlpgen.prompts.saving import PATTERNS, WEIGHTS, is_ours, verbalizer_from, verbalizer_to
+from nlpgen.prompts.saving import PATTERNS, WEIGHTS, is_ours, open_saved, verbalizer_to
 from nlpgen.prompts.scorer import HeadScorer, Scorer
 from nlpgen.prompts.training import Losses, check_labels, train
 from nlpgen.tasks import softmax
@@ -218,13 +217,11 @@ class PTuningClassifier(PromptClassifier):
                 where the whole model was trained and lies in the folder.
 
         Raises:
-            ConfigError: if there is no classifier of this class, or it needs `backbone`.
+            CheckpointNotFound: if there is no classifier.
+            ConfigError: if it is of another class, or needs `backbone`.
             WeightsMismatch: if `backbone` is another model than that of the training.
         """
-        folder = Path(folder).expanduser()
-        about = read_json(folder / PATTERNS)
-        if about.get("class") != cls.__name__:
-            raise ConfigError(f"{folder / PATTERNS} is of a {about.get('class')!r}, not of a {cls.__name__}.")
+        folder, about = open_saved(folder, cls)
         params = about["params"]
         kind = CausalLM if about["lm"]["class"] == "CausalLM" else MaskedLM
         if params["trainable"] == "all":
@@ -232,8 +229,6 @@ class PTuningClassifier(PromptClassifier):
         elif backbone is None:
             raise ConfigError(f"{folder} holds a prompt, not its model. Give the model as `backbone`.")
         check_fingerprint(folder, about["lm"], backbone)
-        if params["verbalizer"] is not None:
-            params["verbalizer"] = verbalizer_from(params["verbalizer"])
         classifier = cls(backbone, **params)
         classifier.classes_, classifier.history_ = about["classes"], []
         tensors = SafetensorsFile(folder / WEIGHTS)

@@ -1,10 +1,8 @@
 """PET: classification as a cloze question (Schick & Schütze, 2021, https://arxiv.org/abs/2001.07676)."""
 
-from pathlib import Path
-
 import numpy as np
 
-from nlpgen.checkpoints.files import read_json, replaced_folder, write_json
+from nlpgen.checkpoints.files import replaced_folder, write_json
 from nlpgen.errors import ConfigError, InputError
 from nlpgen.models import MaskedLM
 from nlpgen.prompts.calibration import CALIBRATIONS, calibrated, mean_prior
@@ -12,7 +10,7 @@ from nlpgen.prompts.columns import count, joined, take
 from nlpgen.prompts.pattern import Pattern
 from nlpgen.prompts.presets import load_preset
 from nlpgen.prompts.prompt_classifier import PromptClassifier
-from nlpgen.prompts.saving import PATTERNS, is_ours, verbalizer_from, verbalizer_to
+from nlpgen.prompts.saving import PATTERNS, is_ours, open_saved, verbalizer_to
 from nlpgen.prompts.scorer import Scorer
 from nlpgen.prompts.training import Losses, check_labels, train
 from nlpgen.prompts.verbalizer import Candidates
@@ -211,7 +209,6 @@ class PETClassifier(PromptClassifier):
 
         A classifier that was not fitted needs its model when it is loaded; one that was brings its own along.
         """
-        folder = Path(folder)
         params = self.get_params()
         del params["mlm"]
         params["patterns"] = [pattern.template for pattern in self._patterns()]
@@ -240,19 +237,15 @@ class PETClassifier(PromptClassifier):
             backbone: the `MaskedLM`, for a classifier that was not fitted.
 
         Raises:
-            ConfigError: if there is no classifier of this class, or it needs `backbone`.
+            CheckpointNotFound: if there is no classifier.
+            ConfigError: if it is of another class, or needs `backbone`.
         """
-        folder = Path(folder).expanduser()
-        about = read_json(folder / PATTERNS)
-        if about.get("class") != cls.__name__:
-            raise ConfigError(f"{folder / PATTERNS} is of a {about.get('class')!r}, not of a {cls.__name__}.")
+        folder, about = open_saved(folder, cls)
         models = [MaskedLM.from_pretrained(folder / f"model_{i}") for i in range(about["models"])]
         mlm = backbone if backbone is not None else next(iter(models), None)
         if mlm is None:
             raise ConfigError(f"{folder} is of a classifier that was not fitted. Give its model as `backbone`.")
-        params = about["params"]
-        params["verbalizer"] = verbalizer_from(params["verbalizer"])
-        classifier = cls(mlm, **params)
+        classifier = cls(mlm, **about["params"])
         classifier.priors_ = None
         if "priors" in about:
             classifier.priors_ = [{domain: np.array(prior) for domain, prior in each} for each in about["priors"]]

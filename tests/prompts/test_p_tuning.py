@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from nlpgen import CausalLM, MaskedLM
+from nlpgen import CausalLM, MaskedLM, PETClassifier
 from nlpgen.errors import InputError
 from nlpgen.prompts import Pattern, PromptServer, PTuningClassifier, Scorer, Verbalizer
 from nlpgen.tasks import softmax
@@ -41,7 +41,7 @@ def gpt():
 def test_only_the_prompt_is_trained(embedded):
     before = weights(embedded)
     clf = PTuningClassifier(embedded, PATTERN, WORDS, **QUICK, weight_decay=0.1, mlm_weight=0.5, prefix_length=2)
-    check_learned(clf.fit(TEXTS, LABELS, unlabeled=TEXTS), 0.97)  # most of it is the masked tokens'
+    check_learned(clf.fit(TEXTS, LABELS, unlabeled=TEXTS), 0.97)  # most of it is the masked tokens
     assert_same(before, weights(embedded))
     assert clf.lm_ is embedded
     assert all(w.trainable for w in embedded.trainable_weights)
@@ -244,6 +244,12 @@ def test_a_damaged_artefact(embedded, fitted, tmp_path):
     path.write_text(json.dumps(json.loads(path.read_text()) | {"class": "Other"}))
     with pytest.raises(ValueError, match="is of a 'Other'"):
         PTuningClassifier.load(tmp_path / "prompt", backbone=embedded)
+
+
+@pytest.mark.parametrize("cls", [PETClassifier, PTuningClassifier])
+def test_a_folder_without_a_classifier(cls, tmp_path):
+    with pytest.raises(FileNotFoundError, match=f"Give a folder that {cls.__name__}.save wrote"):
+        cls.load(tmp_path / "nowhere")
 
 
 def test_prompt_encoder_layers_save(tmp_path):
