@@ -1,0 +1,85 @@
+"""Learning rates for benchmarks/few_shot.py: each method's, by the development rows of two sets.
+
+    python benchmarks/few_shot_settings.py --data FOLDER --work FOLDER
+
+Trains on each of the five training sets of eprstmt and of tnews, and scores on all their development rows; the test
+rows are not read. A method's rate is the one with the best mean of both sets. Finished runs stay in `--work`.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+from machine import machine
+
+from nlpgen import CausalLM, MaskedLM, PETClassifier, PTuningClassifier
+from nlpgen.data import read_fewclue
+from nlpgen.prompts import FineTuneClassifier, compare, load_preset
+
+SETS = ("eprstmt", "tnews")
+RATES = {
+    "PET": (1e-4, 3e-4, 1e-3),
+    "fine-tuning": (2e-4, 5e-4, 1e-3),
+    "P-tuning, 8 rows": (1e-2, 3e-2, 1e-1),
+    "P-tuning, all": (1e-4, 3e-4, 1e-3),
+    "P-tuning of the GPT": (1e-2, 3e-2, 1e-1),
+}
+
+
+def classifier_of(method, rate, mlm, gpt, preset):
+    """A method with a learning rate; other arguments are those of few_shot.py."""
+    common = {"batch_size": 16, "max_length": preset.max_length}
+    pattern, words = preset.patterns[0], preset.verbalizer
+    prompted = f"[P*4]{pattern}[P*4]"
+    match method:
+        case "PET":
+            return PETClassifier(mlm, pattern, words, learning_rate=rate, epochs=10, **common)
+        case "fine-tuning":
+            return FineTuneClassifier(mlm, learning_rate=rate, epochs=20, **common)
+        case "P-tuning, 8 rows":
+            return PTuningClassifier(mlm, prompted, words, learning_rate=rate, epochs=20, **common)
+        case "P-tuning, all":
+            rates = {"learning_rate": 1e-2, "lm_learning_rate": rate}
+            return PTuningClassifier(mlm, prompted, words, trainable="all", epochs=20, **rates, **common)
+    return PTuningClassifier(gpt, "[P*4]{text}[P*4][MASK]", words, learning_rate=rate, epochs=20, **common)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True, help="keeps finished runs")
+    parser.add_argument("--model", default="bert-tiny-zh")
+    parser.add_argument("--causal", default="gpt-tiny-zh")
+    options = parser.parse_args()
+    mlm, gpt = MaskedLM.from_pretrained(options.model), CausalLM.from_pretrained(options.causal)
+    accuracy = {}
+    for name in SETS:
+        train = [read_fewclue(options.data / "fewclue", name, f"train_{i}") for i in range(5)]
+        held_out = read_fewclue(options.data / "fewclue", name, "dev_few_all")
+        preset = load_preset(name)
+        for method, rates in RATES.items():
+            for rate in rates:
+                classifier = classifier_of(method, rate, mlm, gpt, preset)
+                found = compare(
+                    {f"{method} {rate:g}": classifier},
+                    train,
+                    held_out,
+                    seeds=[0],
+                    clean=False,
+                    cache=options.work / name,
+                )
+                accuracy[name, method, rate] = found.table[0]["accuracy"]
+                print(f"{name} {method} {rate:g}: {accuracy[name, method, rate]:.4f}", file=sys.stderr, flush=True)
+    print(f"{machine('tensorflow', 'keras')}; {options.model}, {options.causal}; seed 0, five training sets.\n")
+    print(f"| method | learning rate | {' | '.join(SETS)} | mean |\n|{'---|' * (len(SETS) + 3)}")
+    for method, rates in RATES.items():
+        means = {rate: np.mean([accuracy[name, method, rate] for name in SETS]) for rate in rates}
+        for rate in rates:
+            cells = " | ".join(f"{accuracy[name, method, rate]:.1%}" for name in SETS)
+            best = " **best**" if means[rate] == max(means.values()) else ""
+            print(f"| {method} | {rate:g}{best} | {cells} | {means[rate]:.1%} |")
+
+
+if __name__ == "__main__":
+    main()
