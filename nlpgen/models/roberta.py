@@ -101,7 +101,7 @@ class Roberta(Bert):
     def embedding_inputs(self, inputs):
         token_ids, segment_ids, position_ids, condition = super().embedding_inputs(inputs)
         if token_ids.shape[1] is not None and token_ids.shape[1] > self.longest:
-            raise ValueError(
+            raise InputError(
                 f"The input has {token_ids.shape[1]} positions, but the model knows {self.longest}. Shorten the texts "
                 "(`max_length`)."
             )
