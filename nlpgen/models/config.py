@@ -120,17 +120,18 @@ class Config:
         unknown = sorted(changes.keys() - {field.name for field in dataclasses.fields(self)})
         if unknown:
             names = ", ".join(field.name for field in dataclasses.fields(self))
-            hints = "".join(
-                f" bert4keras' `{name}` is {BERT4KERAS[name]} here." for name in unknown if name in BERT4KERAS
-            )
-            for name in unknown:
-                near = difflib.get_close_matches(name, (field.name for field in dataclasses.fields(self)), n=1)
-                if near and name not in BERT4KERAS:
-                    hints += f" Did you mean `{near[0]}` for `{name}`?"
+            hints = "".join(map(self._hint_for, unknown))
             if "application" in unknown:
                 hints += self._having_application(changes["application"])
             raise ConfigError(f"{type(self).__name__} has no field {', '.join(unknown)}. It has: {names}.{hints}")
         return type(self).from_dict(self.to_dict() | changes, "the changed config")
+
+    def _hint_for(self, name):
+        """A sentence on what an unknown field is here, or nothing."""
+        if name in BERT4KERAS:
+            return f" bert4keras' `{name}` is {BERT4KERAS[name]} here."
+        near = difflib.get_close_matches(name, [field.name for field in dataclasses.fields(self)], n=1)
+        return f" Did you mean `{near[0]}` for `{name}`?" if near else ""
 
     @staticmethod
     def _having_application(value):

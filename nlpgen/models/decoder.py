@@ -23,7 +23,7 @@ class Decoder(Backbone):
 
     input_names = (
         "token_ids",
-        "segment_ids",  # of the tokenizer's batches, though most decoders have no use for them
+        "segment_ids",  # in the tokenizer's batches, though most decoders have no use for them
         "position_ids",
         "padding_mask",
         "positions",

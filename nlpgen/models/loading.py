@@ -152,12 +152,12 @@ def _compound_problems(compound_tokens):
     return [
         f"`compound_tokens` must have ids for {token!r}, or (ids, weights). Received: {value!r:.60}"
         for token, value in compound_tokens.items()
-        if not _are_ids(value) and not (isinstance(value, tuple | list) and len(value) == 2 and _are_ids(value[0]))
+        if not _are_ids(value[0] if isinstance(value, tuple) and len(value) == 2 else value)
     ]
 
 
 def _are_ids(value):
-    return hasattr(value, "__len__") and len(value) > 0 and all(map(_is_integer, value))
+    return hasattr(value, "__len__") and all(map(_is_integer, value))
 
 
 def _is_integer(value):

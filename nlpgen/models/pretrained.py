@@ -139,8 +139,8 @@ class PretrainedModel(keras.Model):
             raise InputError(f"`format` must be one of {', '.join(FORMATS)}. Received: {format!r}")
         if format != "onnx" and str(filepath).endswith(".onnx"):
             raise InputError(
-                f"{filepath} has the name of an ONNX file, but `format` is {format!r}, a folder. Pass format='onnx', or "
-                "give another name."
+                f"{filepath} has the name of an ONNX file, but `format` is {format!r}, a folder. Pass format='onnx', "
+                "or give another name."
             )
         if not self.built:
             self.build()

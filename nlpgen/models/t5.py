@@ -225,12 +225,8 @@ class T5Encoder(Backbone):
     """
 
     config_class = T5Config
-    input_names = (
-        "token_ids",
-        "segment_ids",
-        "padding_mask",
-        "positions",
-    )  # segments come with the tokenizer's batches
+    # Segments are in the tokenizer's batches, though there is no use for them.
+    input_names = ("token_ids", "segment_ids", "padding_mask", "positions")
     model_type = "t5"
     checkpoint_names = {
         "embeddings.token": TABLE,
