@@ -8,7 +8,9 @@ def add_model_options(verb):
     """`--model`, `--dtype`, `--model-type`."""
     verb.add_argument("--model", default="bert-tiny-zh", help="a folder or an embedded model (default bert-tiny-zh)")
     verb.add_argument(
-        "--dtype", choices=("float32", "bfloat16", "mixed_bfloat16"), help="bfloat16 is faster on new processors"
+        "--dtype",
+        choices=("auto", "float32", "bfloat16", "float16", "mixed_bfloat16"),
+        help="auto is the file's own; bfloat16 is faster on new processors",
     )
     verb.add_argument(
         "--model-type", choices=tuple(ARCHITECTURES), help="the architecture, where the folder does not tell"

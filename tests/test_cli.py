@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from nlpgen.cli import main
+from nlpgen.cli import _parser, main
 from nlpgen.version import __version__
 
 
@@ -98,6 +98,11 @@ def test_a_wrong_command_line(capsys, arguments):
         main(arguments)
     assert stop.value.code == 2
     assert "usage: nlpgen" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("dtype", ["auto", "float16"])
+def test_types_of_the_command_line(dtype):
+    assert _parser().parse_args(["fill-mask", "[MASK]", "--dtype", dtype]).dtype == dtype
 
 
 def test_a_file_that_is_not_utf8(capsys, tmp_path):

@@ -65,6 +65,7 @@ class ModelFolder:
         config: the fields of its config.
         config_path: the file they come from.
         tensors: a mapping from TensorFlow names to arrays, with `shape`, `dtype`, `original` and `unread`.
+        type_is_given: whether the `model_type` of the config is the user's, not that of the file.
     """
 
     path: Path
@@ -72,6 +73,18 @@ class ModelFolder:
     config: dict
     config_path: Path
     tensors: object
+    type_is_given: bool = False
+
+    @property
+    def type_source(self):
+        """Where the `model_type` comes from, for messages."""
+        return "the argument `model_type`" if self.type_is_given else self.config_path
+
+    def with_type(self, model_type):
+        """The folder as one of an architecture that the user names; as it is for `None`."""
+        if model_type is None:
+            return self
+        return dataclasses.replace(self, config=self.config | {"model_type": model_type}, type_is_given=True)
 
     def named_by(self, table):
         """The folder with its tensors under the names of an architecture; see `HuggingFaceTensors`."""

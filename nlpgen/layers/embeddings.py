@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from nlpgen.errors import InputError
 from nlpgen.layers.norms import make_norm
 from nlpgen.layers.positions import PositionEmbedding
 
@@ -78,9 +79,9 @@ class InputEmbeddings(keras.layers.Layer):
         if self.position is not None:
             length = token_ids.shape[1]
             if length is not None and length > self.position.longest:
-                raise ValueError(
+                raise InputError(
                     f"The input has {length} positions, but the model knows {self.position.longest}. Shorten the "
-                    "texts (`max_length`), or load the model with `hierarchical_position=0.4`."
+                    "texts (`max_length`)."
                 )
             x = x + self.position(ops.arange(ops.shape(token_ids)[1]) if position_ids is None else position_ids)
         if self.task is not None:

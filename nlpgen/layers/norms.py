@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from nlpgen.errors import InputError
 from nlpgen.layers.activations import ACTIVATIONS
 
 
@@ -60,7 +61,7 @@ class LayerNorm(keras.layers.LayerNormalization):
         if self.condition_size is None:
             return super().call(x)
         if condition is None:
-            raise ValueError(f"`{self.name}` is conditional: give `condition` of {self.condition_size} values a row.")
+            raise InputError(f"`{self.name}` is conditional: give `condition` of {self.condition_size} values a row.")
         if self.condition_hidden is not None:
             condition = self.condition_hidden(condition)
         gamma = self.gamma + self.condition_gamma(condition)[:, None, :]
@@ -99,7 +100,7 @@ class RMSNorm(keras.layers.Layer):
 
     def call(self, x, condition=None):
         if condition is not None:
-            raise ValueError(f"`{self.name}` is not conditional: leave `condition` away.")
+            raise InputError(f"`{self.name}` is not conditional: leave `condition` away.")
         wide = ops.cast(x, keras.backend.result_type(x.dtype, "float32"))
         wide = wide * ops.rsqrt(ops.mean(ops.square(wide), axis=-1, keepdims=True) + self.epsilon)
         if self.gamma is not None:

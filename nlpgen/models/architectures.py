@@ -1,5 +1,6 @@
 """The one table of architectures, and which of them a folder holds."""
 
+import difflib
 from itertools import islice
 
 from nlpgen.errors import ConfigError
@@ -65,4 +66,8 @@ def architecture_of(folder, head=None):
     hint = f"Its tensors have no known names: {some or 'there are none'}, …"
     if likely:
         hint = f"Its tensors are named as those of {names}: say there which it is, or give `model_type` when loading."
-    raise ConfigError(f"{folder.config_path} has {what}. nlpgen reads: {', '.join(ARCHITECTURES)}. {hint}")
+    if folder.type_is_given:
+        near = difflib.get_close_matches(str(said), ARCHITECTURES, n=1)
+        hint = f"Did you mean {near[0]!r}? " if near and near[0] != said else ""
+        hint += f"The tensors of {folder.path} are named as those of {names or 'none of these'}."
+    raise ConfigError(f"{folder.type_source} has {what}. nlpgen reads: {', '.join(ARCHITECTURES)}. {hint}")

@@ -1,9 +1,20 @@
 """The contract of the architectures: token ids to hidden states, and which checkpoints are theirs."""
 
+import difflib
+
 import keras
 
-from nlpgen.errors import ConfigError
+from nlpgen.errors import ConfigError, InputError
 from nlpgen.models.pretrained import PretrainedModel, deserialized, serialized
+
+# Inputs by the names that they have in transformers.
+INPUTS_THERE = {
+    "input_ids": "token_ids",
+    "token_type_ids": "segment_ids",
+    "attention_mask": "padding_mask",
+    "decoder_input_ids": "decoder_token_ids",
+    "decoder_attention_mask": "decoder_padding_mask",
+}
 
 
 class Backbone(PretrainedModel):
@@ -14,6 +25,7 @@ class Backbone(PretrainedModel):
 
     Attributes:
         config_class: its `Config`.
+        input_names: what the dict of its inputs may have.
         model_type: its name in `config.json`.
         hugging_face_as: the architecture that Hugging Face's config calls it by, where that is not itself.
         numbered_by: the field of the config that counts the numbered rows of `checkpoint_names`.
@@ -30,6 +42,7 @@ class Backbone(PretrainedModel):
     """
 
     config_class = None
+    input_names = ("token_ids",)
     model_type = None
     hugging_face_as = None
     numbered_by = "num_hidden_layers"
@@ -47,6 +60,12 @@ class Backbone(PretrainedModel):
     ignored = ()
 
     def __init__(self, config, **kwargs):
+        if not isinstance(config, self.config_class):
+            name, wanted = type(self).__name__, self.config_class.__name__
+            raise ConfigError(
+                f"{name} is made from a {wanted}: {name}({wanted}(…)), or {wanted}.from_dict(fields). "
+                f"Received: {type(config).__name__}"
+            )
         super().__init__(**kwargs)
         self.config = config
 
@@ -61,7 +80,7 @@ class Backbone(PretrainedModel):
         what = f"The tensors of {folder.path} are not those of a {cls.__name__}."
         if not called:
             said = folder.config.get("model_type")
-            what = f"{folder.config_path} says model_type {said!r}, but {cls.__name__} reads {cls.model_type!r}."
+            what = f"{folder.type_source} says model_type {said!r}, but {cls.__name__} reads {cls.model_type!r}."
         parts = [each for each in likely if not each.heads]  # T5's encoder, which T5 itself finds in a folder
         held = [each.held_by(folder) for each in likely if each.heads]
         names = " or ".join(each.__name__ for each in (not cls.heads and parts) or held if each is not cls)
@@ -119,7 +138,31 @@ class Backbone(PretrainedModel):
         """Input vectors to hidden states `(batch, length or positions, hidden_size)`."""
         raise NotImplementedError
 
+    def check_inputs(self, inputs):
+        """Raise `InputError` if the inputs are no dict, lack the tokens, or have what the model would not read."""
+        name, known = type(self).__name__, ", ".join(self.input_names)
+        if not isinstance(inputs, dict):
+            raise InputError(
+                f'{name} reads a dict of arrays, {{"token_ids": ids}}; it knows {known}. '
+                f"Received: {type(inputs).__name__}"
+            )
+        unknown = [key for key in inputs if key not in self.input_names]
+        if not unknown and "token_ids" in inputs:
+            return
+        meant = [(key, self._input_meant_by(key)) for key in unknown]
+        hints = [f"`{ours}` for `{theirs}`" for theirs, ours in meant if ours is not None]
+        raise InputError(
+            f"{name} knows {known}; `token_ids` must be there. Received: {', '.join(map(str, inputs)) or 'nothing'}."
+            + (f" Did you mean {', '.join(hints)}?" if hints else "")
+        )
+
+    def _input_meant_by(self, key):
+        """The input that a wrong name is for, or `None`."""
+        near = [INPUTS_THERE.get(key), *difflib.get_close_matches(str(key), self.input_names, n=1)]
+        return next((name for name in near if name in self.input_names), None)
+
     def call(self, inputs, training=None):
+        self.check_inputs(inputs)
         return self.encode(self.embed(inputs), inputs)
 
     @classmethod
@@ -148,6 +191,18 @@ class Backbone(PretrainedModel):
         model = cls(cls.config_class.from_dict(config["config"]), dtype=policy, name=config["name"])
         model.tokenizer = deserialized(config["tokenizer"])
         return model
+
+
+def check_backbone(head, backbone):
+    """Raise `InputError` if what a head, a class, is to stand on is no backbone."""
+    if not isinstance(backbone, Backbone):
+        hint = ""
+        if isinstance(backbone, str):
+            hint = f" A checkpoint is loaded by {head.__name__}.from_pretrained({backbone!r})."
+        raise InputError(
+            f"{head.__name__} stands on a backbone, e.g. Bert(config) or the `backbone` of another model. "
+            f"Received: {backbone!r:.60} ({type(backbone).__name__}).{hint}"
+        )
 
 
 def likely_architectures(classes, folder, head=None):

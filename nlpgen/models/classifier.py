@@ -8,7 +8,15 @@ from nlpgen.errors import InputError
 from nlpgen.layers import POOLINGS, Pooling
 from nlpgen.models.architectures import architecture_of
 from nlpgen.models.decoder import Decoder
-from nlpgen.models.labels import CLASSIFIER, check_classifier, check_labels, label_fields, labels_in, options_in
+from nlpgen.models.labels import (
+    CLASSIFIER,
+    check_classifier,
+    check_labels,
+    check_text_backbone,
+    label_fields,
+    labels_in,
+    options_in,
+)
 from nlpgen.models.pretrained import PretrainedModel
 
 OPTIONS = ("pooling", "dropout", "max_length")
@@ -41,6 +49,7 @@ class SequenceClassifier(PretrainedModel):
     hugging_face_class = "{}ForSequenceClassification"
 
     def __init__(self, backbone, labels, pooling="cls", dropout=0.1, max_length=None, **kwargs):
+        check_text_backbone(type(self), backbone)
         super().__init__(dtype=backbone.dtype_policy, **kwargs)
         check_pooling(pooling, SEQUENCE_POOLINGS, backbone)
         self.backbone = backbone
@@ -139,6 +148,7 @@ def pooled(backbone, pool, inputs, first_last=False):
     """
     if not first_last:
         return pool(backbone(inputs), token_mask(backbone, inputs))
+    backbone.check_inputs(inputs)
     first = backbone.embed(inputs)
     last = backbone.encode(first, inputs)
     if first.shape[-1] != last.shape[-1]:

@@ -1,6 +1,7 @@
 """Configs: the fields of the released `config.json`, checked."""
 
 import dataclasses
+import difflib
 import math
 import types
 import typing
@@ -11,6 +12,23 @@ from nlpgen.layers import ACTIVATIONS
 LARGEST = 1_000_000  # of any width, count or length
 # Activations that transformers calls otherwise.
 HF_ACTIVATIONS = {"gelu_erf": "gelu", "gelu_tanh": "gelu_new"}
+# What options of bert4keras' `build_transformer_model` are here.
+BERT4KERAS = {
+    "with_mlm": "`MaskedLM`, or `CausalLM` for a decoder",
+    "with_pool": "`PooledEncoder`",
+    "with_nsp": "`NextSentence`",
+    "with_lm": "`CausalLM`, or `Seq2SeqLM` for a T5",
+    "model": "`model_type`",
+    "segment_vocab_size": "`type_vocab_size`",
+    "return_keras_model": "of no need: every model is a Keras model",
+    "config_path": "the folder, the first argument",
+    "checkpoint_path": "the folder, the first argument",
+    "max_position": "`max_position_embeddings`",
+    "layer_norm_cond": "`condition_size`, and the input `condition`",
+    "dropout_rate": "`hidden_dropout_prob`",
+    "attention_dropout_rate": "`attention_probs_dropout_prob`",
+    "ignore_invalid_weights": "left out: what does not fit is an error",
+}
 NUMBER = {float: (int, float), int: int}
 
 
@@ -22,6 +40,7 @@ class Config:
 
     Attributes:
         only: fields of released configs that are not ours, and the one value that we can follow.
+        applications: values of the field `application`, where there is one.
         spellings: fields under other names in Hugging Face's config of the architecture, `{theirs: ours}`.
 
     Raises:
@@ -29,6 +48,7 @@ class Config:
     """
 
     only = {}
+    applications = ()
     spellings = {}
 
     def __post_init__(self):
@@ -100,8 +120,28 @@ class Config:
         unknown = sorted(changes.keys() - {field.name for field in dataclasses.fields(self)})
         if unknown:
             names = ", ".join(field.name for field in dataclasses.fields(self))
-            raise ConfigError(f"{type(self).__name__} has no field {', '.join(unknown)}. It has: {names}.")
+            hints = "".join(map(self._hint_for, unknown))
+            if "application" in unknown:
+                hints += self._having_application(changes["application"])
+            raise ConfigError(f"{type(self).__name__} has no field {', '.join(unknown)}. It has: {names}.{hints}")
         return type(self).from_dict(self.to_dict() | changes, "the changed config")
+
+    def _hint_for(self, name):
+        """A sentence on what an unknown field is here, or nothing."""
+        if name in BERT4KERAS:
+            return f" bert4keras' `{name}` is {BERT4KERAS[name]} here."
+        near = difflib.get_close_matches(name, [field.name for field in dataclasses.fields(self)], n=1)
+        return f" Did you mean `{near[0]}` for `{name}`?" if near else ""
+
+    @staticmethod
+    def _having_application(value):
+        """A sentence that names the architectures with this `application`."""
+        names = sorted(
+            cls.__name__.removesuffix("Config")
+            for cls in _configs(Config)
+            if value in cls.applications and "is_abstract" not in vars(cls)
+        )
+        return f" application={value!r} is an option of: {', '.join(names)}." if names else ""
 
     def _must_be_positive(self, *names):
         return [
@@ -135,6 +175,11 @@ class Config:
             for name in names
             if getattr(self, name) not in ACTIVATIONS
         ]
+
+
+def _configs(base):
+    """The classes below a base."""
+    return [cls for sub in base.__subclasses__() for cls in (sub, *_configs(sub))]
 
 
 def _message(what, problems):

@@ -23,6 +23,15 @@ class Decoder(Backbone):
         Hidden states `(batch, length, hidden_size)`, or `(batch, n, hidden_size)`.
     """
 
+    input_names = (
+        "token_ids",
+        "segment_ids",  # in the tokenizer's batches, though most decoders have no use for them
+        "position_ids",
+        "padding_mask",
+        "positions",
+        "token_vectors",
+        "prefix",
+    )
     causal_lm_class = "{}ForCausalLM"
 
     def __init__(self, config, **kwargs):

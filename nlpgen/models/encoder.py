@@ -28,6 +28,7 @@ class EncoderConfig(Config):
     """
 
     only = {"is_decoder": False, "add_cross_attention": False}
+    is_abstract = True  # no architecture by itself
     applications = ("encoder", "lm", "unilm")
     # What Hugging Face's classes cannot do.
     only_ours = (
@@ -66,6 +67,8 @@ class EncoderConfig(Config):
             "attention_key_size": self.hidden_size // self.num_attention_heads,
         }
         used = [name for name in self.only_ours if getattr(self, name, None) not in (None, False, defaults.get(name))]
+        if not self.type_vocab_size:
+            used.append("type_vocab_size")
         if used:
             raise InputError(
                 f"Hugging Face's {type(self).__name__.removesuffix('Config')} has no "
@@ -97,7 +100,10 @@ class EncoderConfig(Config):
         if self.condition_hidden_size is not None and self.condition_size is None:
             found.append("`condition_hidden_size` needs `condition_size`")
         if self.application not in self.applications:
-            found.append(f"`application` must be one of {', '.join(self.applications)}. Received: {self.application!r}")
+            found.append(
+                f"`application` must be one of {', '.join(self.applications)}. Received: {self.application!r}."
+                + self._having_application(self.application)
+            )
         if self.application == "unilm" and self.shared_segment_embeddings:
             found.append(
                 "`shared_segment_embeddings` must be false with `application` 'unilm', whose segments are 0 and 1; it "
@@ -117,14 +123,26 @@ class Encoder(Backbone):
 
     Call arguments:
         inputs: a dict of `token_ids` `(batch, length)` and, each optional, `segment_ids` and `position_ids` of the same
-            shape, `positions` `(batch, n)` to compute only these positions of the last block, and `condition`
+            shape, `padding_mask` `(batch, length)`, true where a token may be seen (by default where it is not
+            `pad_token_id`), `positions` `(batch, n)` to compute only these positions of the last block, `condition`
             `(batch, condition_size)`, `token_vectors` `(batch, length, size)` in place of the token embeddings, and
-            `prefix` `(batch, layers, 2, heads, n, head_size)`, keys and values that every token sees. `pad_token_id` is
-            padding; "unilm" needs `segment_ids`.
+            `prefix` `(batch, layers, 2, heads, n, head_size)`, keys and values that every token sees. "unilm" needs
+            `segment_ids`.
 
     Returns:
         Hidden states `(batch, length, hidden_size)`, or `(batch, n, hidden_size)`.
     """
+
+    input_names = (
+        "token_ids",
+        "segment_ids",
+        "position_ids",
+        "padding_mask",
+        "positions",
+        "condition",
+        "token_vectors",
+        "prefix",
+    )
 
     def __init__(self, config, **kwargs):
         super().__init__(config, **kwargs)
@@ -211,6 +229,24 @@ class Encoder(Backbone):
         for block in self.blocks:
             block.build((None, None, self.config.hidden_size))
 
+    def check_inputs(self, inputs):
+        super().check_inputs(inputs)
+        name = type(self).__name__
+        if inputs.get("condition") is not None and self.config.condition_size is None:
+            raise InputError(
+                f"This {name} has no conditional norms, so `condition` would not be read: leave it away, or make the "
+                "model with `condition_size`."
+            )
+        length = inputs["token_ids"].shape[1]
+        if None not in (length, self.longest) and length > self.longest:
+            larger = ""
+            if self.embeddings.position.hierarchical is None and self.longest == self.embeddings.position.longest:
+                larger = ", or load the model with `hierarchical_position=0.4`"
+            raise InputError(
+                f"The input has {length} positions, but the model knows {self.longest}. Shorten the texts "
+                f"(`max_length`){larger}."
+            )
+
     def embed(self, inputs):
         x = self.embeddings(*self.embedding_inputs(inputs), token_vectors=inputs.get("token_vectors"))
         return x if self.embedding_projection is None else self.embedding_projection(x)
@@ -246,12 +282,15 @@ class Encoder(Backbone):
 
     def attention_mask(self, inputs):
         """Which token sees which, `(batch, 1, 1 or length, length)`."""
-        mask = padding_mask(inputs["token_ids"], self.config.pad_token_id)
+        if inputs.get("padding_mask") is None:
+            mask = padding_mask(inputs["token_ids"], self.config.pad_token_id)
+        else:
+            mask = ops.cast(inputs["padding_mask"], "bool")[:, None, None, :]
         if self.config.application == "lm":
             return mask & causal_mask(ops.shape(mask)[-1])
         if self.config.application == "unilm":
             if inputs.get("segment_ids") is None:
-                raise ValueError(
+                raise InputError(
                     "A model with application='unilm' needs `segment_ids`: 0 for the source, 1 for the rest."
                 )
             return mask & prefix_mask(inputs["segment_ids"])

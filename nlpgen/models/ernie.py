@@ -35,6 +35,7 @@ class Ernie(Bert):
     """
 
     config_class = ErnieConfig
+    input_names = (*Bert.input_names, "task_ids")
     model_type = "ernie"
     config_marks = ("use_task_id", "task_type_vocab_size")
     checkpoint_names = Bert.checkpoint_names | {"embeddings.task": "bert/embeddings/task_type_embeddings"}

@@ -20,6 +20,7 @@ def signature_of(model, names):
     Raises:
         InputError: if a name is unknown.
     """
+    names = (names,) if isinstance(names, str) else names
     backbone = getattr(model, "backbone", model)
     specs = {name: keras.InputSpec(shape=(None, None), dtype="int32", name=name) for name in INTEGERS}
     specs["padding_mask"] = keras.InputSpec(shape=(None, None), dtype="bool", name="padding_mask")

@@ -74,7 +74,7 @@ def describe(name_or_folder, model_type=None):
     Raises:
         CheckpointNotFound, CheckpointCorrupt, UnsafeFormat, ConfigError: as `from_pretrained` does.
     """
-    folder = _called(open_folder(name_or_folder), model_type)
+    folder = open_folder(name_or_folder).with_type(model_type)
     weights, heads, missing, file = {}, [], [], folder.tensors
     try:
         backbone_class = architecture_of(folder)
@@ -128,7 +128,7 @@ def convert(source, target, format="nlpgen", dtype=None, trust_pickle=False, mod
     Raises:
         As `from_pretrained` and `save_pretrained` do.
     """
-    folder = _called(open_folder(source, trust_pickle), model_type)
+    folder = open_folder(source, trust_pickle).with_type(model_type)
     if "head" in folder.config or "classifier/kernel" in folder.tensors:
         raise InputError(
             f"{folder.path} holds a trained classifier or tagger, which would be lost. Load it with TextClassifier or "
@@ -147,13 +147,6 @@ def convert(source, target, format="nlpgen", dtype=None, trust_pickle=False, mod
     dtype = dtype or tensors.dtype(backbone_class.vocabulary_names[0])
     save_models(target, models, format, dtype)
     return f"{backbone_class.__name__} with {', '.join(heads) or 'no head'} in {format} format"
-
-
-def _called(folder, model_type):
-    """The folder as its config would be if it said a type."""
-    if model_type is None:
-        return folder
-    return dataclasses.replace(folder, config=folder.config | {"model_type": model_type})
 
 
 def _models_over(backbone):

@@ -1,8 +1,20 @@
 """The labels of a head in `config.json`, as Hugging Face keeps them, and the options of ours beside them."""
 
 from nlpgen.errors import ConfigError, InputError, WeightsMismatch
+from nlpgen.models.backbone import check_backbone
+from nlpgen.models.t5 import T5
 
 CLASSIFIER = "classifier/kernel"
+
+
+def check_text_backbone(head, backbone):
+    """Raise `InputError` if what a head, a class, is to stand on does not read one text at a time."""
+    check_backbone(head, backbone)
+    if isinstance(backbone, T5):
+        raise InputError(
+            f"{head.__name__} reads one text, but a {type(backbone).__name__} a source and a target. Use "
+            f"{backbone.encoder_class.__name__}, which loads from the same folder, or the `encoder` of this model."
+        )
 
 
 def check_labels(labels):

@@ -7,6 +7,7 @@ from keras import ops
 
 from nlpgen.checkpoints import under
 from nlpgen.models.architectures import architecture_of
+from nlpgen.models.backbone import check_backbone
 from nlpgen.models.pretrained import PretrainedModel
 
 
@@ -54,6 +55,7 @@ class NextTokenModel(LanguageModel):
     head_name = None
 
     def __init__(self, backbone, **kwargs):
+        check_backbone(type(self), backbone)
         super().__init__(dtype=backbone.dtype_policy, **kwargs)
         backbone.head_names(self.head_name)  # raises for one without
         self.backbone = backbone

@@ -2,8 +2,10 @@
 
 import dataclasses
 import warnings
+from collections import Counter
 
 import keras
+import numpy as np
 
 from nlpgen.checkpoints import SUFFIXES, VocabularySubset, rows
 from nlpgen.errors import CheckpointWarning, InputError, VocabularyError, WeightsMismatch
@@ -28,7 +30,7 @@ def prepare(cls, folder, dtype=None, keep_tokens=None, compound_tokens=None, con
     Returns:
         The built model, and the folder with the tensors to load into it.
     """
-    _check_options(dtype, keep_tokens)
+    _check_options(dtype, keep_tokens, compound_tokens)
     backbone_class = cls.architecture(folder)
     config_changes = config_changes or {}
     folder = backbone_class.opened(folder, config_changes)
@@ -41,8 +43,6 @@ def prepare(cls, folder, dtype=None, keep_tokens=None, compound_tokens=None, con
         _check_vocabulary(folder, table, config, found)
         if keep_tokens is not None or compound_tokens:
             compound = compound_tokens or {}
-            if not isinstance(compound, dict):
-                raise InputError(f"`compound_tokens` must be a dict {{token: ids}}. Received: {compound!r:.60}")
             known = [token for token in compound if found is not None and token in found.vocab]
             if known:
                 raise InputError(f"`compound_tokens` has {', '.join(known)}, which the vocabulary has. Give new names.")
@@ -118,18 +118,50 @@ def report_unread(model, folder, used, other_heads=False):
         )
 
 
-def _check_options(dtype, keep_tokens):
-    """Raise `InputError` for a type that no model has, and for a vocabulary of nothing."""
+def _check_options(dtype, keep_tokens, compound_tokens):
+    """Raise `InputError` for a type that no model has, and for ids that are none."""
     problems = []
     if dtype not in (None, "auto", *DTYPES) and not isinstance(dtype, keras.DTypePolicy):
         problems.append(
             f"`dtype` must be one of {', '.join(map(repr, DTYPES))}, 'auto', or a keras.DTypePolicy. "
             f"Received: {dtype!r}"
         )
-    if keep_tokens is not None and not (hasattr(keep_tokens, "__len__") and len(keep_tokens)):
-        problems.append(f"`keep_tokens` must be a list of ids, one or more. Received: {keep_tokens!r:.60}")
+    if keep_tokens is not None:
+        problems += _keep_problems(keep_tokens)
+    if compound_tokens is not None:
+        problems += _compound_problems(compound_tokens)
     if problems:
         raise InputError("\n".join(problems))
+
+
+def _keep_problems(keep_tokens):
+    if not (hasattr(keep_tokens, "__len__") and len(keep_tokens)):
+        return [f"`keep_tokens` must be a list of ids, one or more. Received: {keep_tokens!r:.60}"]
+    strange = [id for id in keep_tokens if not _is_integer(id)]
+    if strange:
+        return [f"`keep_tokens` must be ids, whole numbers. Received: {', '.join(map(repr, strange[:5]))}"]
+    twice = [id for id, count in Counter(map(int, keep_tokens)).items() if count > 1]
+    if twice:
+        return [f"`keep_tokens` must be different ids. Received more than once: {', '.join(map(str, twice[:5]))}"]
+    return []
+
+
+def _compound_problems(compound_tokens):
+    if not isinstance(compound_tokens, dict):
+        return [f"`compound_tokens` must be a dict {{token: ids}}. Received: {compound_tokens!r:.60}"]
+    return [
+        f"`compound_tokens` must have ids for {token!r}, or (ids, weights). Received: {value!r:.60}"
+        for token, value in compound_tokens.items()
+        if not _are_ids(value[0] if isinstance(value, tuple) and len(value) == 2 else value)
+    ]
+
+
+def _are_ids(value):
+    return hasattr(value, "__len__") and all(map(_is_integer, value))
+
+
+def _is_integer(value):
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def _check_layers(folder, backbone_class, config, changes):
@@ -139,6 +171,11 @@ def _check_layers(folder, backbone_class, config, changes):
     wanted = changes.get(field, getattr(config, field))
     if held and (wanted > held or (wanted < held and field not in changes)):
         what = field.removeprefix("num_hidden_")
+        if field in changes:
+            raise WeightsMismatch(
+                f"The argument `{field}` asks for {wanted} {what}, but the weights of {folder.path} hold {held}. Give "
+                f"{held} or fewer, or leave it away."
+            )
         raise WeightsMismatch(
             f"{folder.config_path} says {wanted} {what}, but the weights hold {held}. Correct `{field}` "
             f"there, or pass it to `from_pretrained` to load the first {what} only."

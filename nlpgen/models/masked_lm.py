@@ -12,6 +12,7 @@ from nlpgen.checkpoints import under
 from nlpgen.errors import CheckpointWarning, InputError, NonFiniteOutput, WeightsMismatch
 from nlpgen.layers import ACTIVATIONS, LayerNorm
 from nlpgen.models.architectures import architecture_of
+from nlpgen.models.backbone import check_backbone
 from nlpgen.models.language_model import LanguageModel
 from nlpgen.text import check_texts, length_batches, pad
 
@@ -93,6 +94,7 @@ class MaskedLM(LanguageModel):
     hugging_face_class = "{}ForMaskedLM"
 
     def __init__(self, backbone, **kwargs):
+        check_backbone(type(self), backbone)
         super().__init__(dtype=backbone.dtype_policy, **kwargs)
         backbone.head_names("masked_lm")  # raises for one without
         self.backbone = backbone

@@ -7,6 +7,7 @@ import keras
 from nlpgen.checkpoints import under
 from nlpgen.layers import ACTIVATIONS
 from nlpgen.models.architectures import architecture_of
+from nlpgen.models.backbone import check_backbone
 from nlpgen.models.pretrained import PretrainedModel
 
 
@@ -28,7 +29,9 @@ class PooledEncoder(PretrainedModel):
     architecture = staticmethod(partial(architecture_of, head="pooler"))
 
     def __init__(self, backbone, activation="tanh", **kwargs):
+        check_backbone(type(self), backbone)
         super().__init__(dtype=backbone.dtype_policy, **kwargs)
+        backbone.head_names("pooler")  # raises for one without
         self.backbone = backbone
         self.tokenizer = backbone.tokenizer
         self.activation = activation
@@ -67,6 +70,7 @@ class NextSentence(PretrainedModel):
     architecture = staticmethod(partial(architecture_of, head="next_sentence"))
 
     def __init__(self, backbone, **kwargs):
+        check_backbone(type(self), backbone)
         super().__init__(dtype=backbone.dtype_policy, **kwargs)
         self.pooled = PooledEncoder(backbone, name="pooled")
         self.tokenizer = backbone.tokenizer

@@ -1,6 +1,5 @@
 """Models that come from a folder and go into one."""
 
-import dataclasses
 from collections import ChainMap
 
 import keras
@@ -69,9 +68,7 @@ class PretrainedModel(keras.Model):
             CheckpointNotFound, CheckpointCorrupt, UnsafeFormat, ConfigError, VocabularyError, WeightsMismatch,
             NonFiniteWeights: with the file, what was expected against what was found, and what to do.
         """
-        folder = open_folder(name_or_folder)
-        if model_type is not None:
-            folder = dataclasses.replace(folder, config=folder.config | {"model_type": model_type})
+        folder = open_folder(name_or_folder).with_type(model_type)
         if backbone is None:
             model, folder = prepare(cls, folder, dtype, keep_tokens, compound_tokens, config_changes, tokenizer)
             tensors = folder.tensors
@@ -129,7 +126,7 @@ class PretrainedModel(keras.Model):
             filepath: a new folder for a SavedModel, a file for ONNX.
             format: `"tf_saved_model"`, or `"onnx"` (TensorFlow backend; needs the extra `onnx`).
             inputs: names of the inputs that the result takes, in the order of its arguments; those of `export_inputs`
-                by default. `("token_ids", "positions")` gives logits at some positions only.
+                by default; a string is one name. `("token_ids", "positions")` gives logits at some positions only.
             verbose: whether Keras reports what it wrote.
             options: see `keras.Model.export`.
 
@@ -140,6 +137,11 @@ class PretrainedModel(keras.Model):
         """
         if format not in FORMATS:
             raise InputError(f"`format` must be one of {', '.join(FORMATS)}. Received: {format!r}")
+        if format != "onnx" and str(filepath).endswith(".onnx"):
+            raise InputError(
+                f"{filepath} has the name of an ONNX file, but `format` is {format!r}, a folder. Pass format='onnx', "
+                "or give another name."
+            )
         if not self.built:
             self.build()
         signature = signature_of(self, self.export_inputs if inputs is None else inputs)

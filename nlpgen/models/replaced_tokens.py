@@ -7,6 +7,7 @@ import keras
 from nlpgen.checkpoints import under
 from nlpgen.layers import ACTIVATIONS
 from nlpgen.models.architectures import architecture_of
+from nlpgen.models.backbone import check_backbone
 from nlpgen.models.pretrained import PretrainedModel
 
 
@@ -28,6 +29,7 @@ class ReplacedTokenDetector(PretrainedModel):
     hugging_face_class = "{}ForPreTraining"
 
     def __init__(self, backbone, **kwargs):
+        check_backbone(type(self), backbone)
         super().__init__(dtype=backbone.dtype_policy, **kwargs)
         self.backbone = backbone
         self.tokenizer = backbone.tokenizer

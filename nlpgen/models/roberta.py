@@ -100,11 +100,6 @@ class Roberta(Bert):
 
     def embedding_inputs(self, inputs):
         token_ids, segment_ids, position_ids, condition = super().embedding_inputs(inputs)
-        if token_ids.shape[1] is not None and token_ids.shape[1] > self.longest:
-            raise ValueError(
-                f"The input has {token_ids.shape[1]} positions, but the model knows {self.longest}. Shorten the texts "
-                "(`max_length`)."
-            )
         padding = self.config.position_padding
         if position_ids is None:
             token = ops.cast(ops.not_equal(token_ids, self.config.pad_token_id), "int32")

@@ -6,6 +6,7 @@ from nlpgen.checkpoints import under
 from nlpgen.layers import Pooling
 from nlpgen.models.architectures import architecture_of
 from nlpgen.models.classifier import check_pooling, pooled
+from nlpgen.models.labels import check_text_backbone
 from nlpgen.models.pretrained import PretrainedModel
 
 SENTENCE_POOLINGS = ("cls", "last", "mean", "max", "first_last_mean")
@@ -31,6 +32,7 @@ class SentenceEncoder(PretrainedModel):
     architecture = staticmethod(architecture_of)
 
     def __init__(self, backbone, pooling="mean", **kwargs):
+        check_text_backbone(type(self), backbone)
         super().__init__(dtype=backbone.dtype_policy, **kwargs)
         check_pooling(pooling, SENTENCE_POOLINGS, backbone)
         self.backbone = backbone

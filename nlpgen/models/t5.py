@@ -225,6 +225,8 @@ class T5Encoder(Backbone):
     """
 
     config_class = T5Config
+    # Segments are in the tokenizer's batches, though there is no use for them.
+    input_names = ("token_ids", "segment_ids", "padding_mask", "positions")
     model_type = "t5"
     checkpoint_names = {
         "embeddings.token": TABLE,
@@ -311,6 +313,7 @@ class T5(Backbone):
     """
 
     encoder_class = T5Encoder
+    input_names = (*T5Encoder.input_names, "decoder_token_ids", "decoder_padding_mask")
     config_class = T5Config
     model_type = "t5"
     checkpoint_names = {

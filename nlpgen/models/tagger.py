@@ -8,7 +8,15 @@ from nlpgen.errors import InputError, WeightsMismatch
 from nlpgen.layers import CRF, EfficientGlobalPointer, GlobalPointer, multilabel_categorical_crossentropy, viterbi
 from nlpgen.models.architectures import architecture_of
 from nlpgen.models.classifier import token_mask
-from nlpgen.models.labels import CLASSIFIER, check_classifier, check_labels, label_fields, labels_in, options_in
+from nlpgen.models.labels import (
+    CLASSIFIER,
+    check_classifier,
+    check_labels,
+    check_text_backbone,
+    label_fields,
+    labels_in,
+    options_in,
+)
 from nlpgen.models.pretrained import PretrainedModel
 
 TAG_DECODERS = ("softmax", "crf")
@@ -44,6 +52,7 @@ class SequenceTagger(PretrainedModel):
     def __init__(
         self, backbone, labels, decoder="crf", dropout=0.1, crf_lr_multiplier=100.0, max_length=None, **kwargs
     ):
+        check_text_backbone(type(self), backbone)
         super().__init__(dtype=backbone.dtype_policy, **kwargs)
         if decoder not in TAG_DECODERS:
             raise InputError(f"`decoder` must be 'softmax' or 'crf'. Received: {decoder!r}")
@@ -148,6 +157,7 @@ class SpanTagger(PretrainedModel):
     def __init__(
         self, backbone, labels, decoder="global_pointer", head_size=64, dropout=0.1, max_length=None, **kwargs
     ):
+        check_text_backbone(type(self), backbone)
         super().__init__(dtype=backbone.dtype_policy, **kwargs)
         if decoder not in POINTERS:
             raise InputError(f"`decoder` must be one of {', '.join(map(repr, POINTERS))}. Received: {decoder!r}")

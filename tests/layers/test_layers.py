@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from nlpgen import layers
+from nlpgen.errors import InputError
 from tests.helpers import array, assert_close, random_weights
 
 pytestmark = pytest.mark.backends
@@ -48,7 +49,7 @@ def test_conditional_layer_norm(hidden):
     gamma = array(layer.gamma) + (h @ array(layer.condition_gamma.kernel))[:, None]
     beta = array(layer.beta) + (h @ array(layer.condition_beta.kernel))[:, None]
     assert_close(array(layer(X, condition)), plain * gamma + beta)
-    with pytest.raises(ValueError, match="give `condition` of 4 values"):
+    with pytest.raises(InputError, match="give `condition` of 4 values"):
         layer(X)
 
 

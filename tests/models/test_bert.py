@@ -86,7 +86,7 @@ def test_bfloat16_is_near_float32(bert_folder):
 
 def test_unilm_wants_segments():
     model = _built(Bert(BertConfig(**SMALL, application="unilm")))
-    with pytest.raises(ValueError, match="needs `segment_ids`"):
+    with pytest.raises(InputError, match="needs `segment_ids`"):
         model({"token_ids": IDS})
 
 

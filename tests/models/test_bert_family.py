@@ -362,7 +362,7 @@ def test_roberta_counts_positions_from_its_padding():
     table[:2] = 9  # rows of padding and before it
     model.embeddings.position.embeddings.assign(table)
     np.testing.assert_array_equal(array(model({"token_ids": IDS[1:]})), out)
-    with pytest.raises(ValueError, match=r"19 positions.*knows 18"):
+    with pytest.raises(InputError, match=r"19 positions.*knows 18"):
         model({"token_ids": np.full((1, 19), 5)})
 
 

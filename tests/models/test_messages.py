@@ -6,11 +6,36 @@ import re
 import numpy as np
 import pytest
 
-from nlpgen import T5, Bert, MaskedLM, MT5Encoder, NextSentence, PooledEncoder, T5Encoder
+from nlpgen import (
+    GPT2,
+    T5,
+    Bert,
+    BertConfig,
+    CausalLM,
+    Electra,
+    ElectraConfig,
+    Ernie,
+    ErnieConfig,
+    GPT2Config,
+    MaskedLM,
+    MT5Encoder,
+    NextSentence,
+    NezhaConfig,
+    PooledEncoder,
+    ReplacedTokenDetector,
+    Roberta,
+    RobertaConfig,
+    SequenceClassifier,
+    SequenceTagger,
+    SpanTagger,
+    T5Config,
+    T5Encoder,
+)
 from nlpgen.checkpoints.safetensors import WEIGHTS, write_safetensors
 from nlpgen.errors import ConfigError, InputError, VocabularyError, WeightsMismatch
+from nlpgen.models.export import signature_of
 from nlpgen.models.inspect import describe
-from tests.helpers import GOLDEN
+from tests.helpers import GOLDEN, IDS, SMALL, array, random_weights
 
 
 @pytest.mark.parametrize("dtype", ["float99", "int8", 16])
@@ -91,3 +116,158 @@ def test_a_head_that_is_missing_is_trained_anew_as_the_message_says(bert_folder,
     positions = np.tile([[1, 3]], (4, 1))
     model.fit({"token_ids": ids, "positions": positions}, ids[:, [1, 3]], sample_weight=np.ones((4, 2)), verbose=0)
     assert np.abs(np.array(model.head.dense.kernel) - before).max() > 0
+
+
+OF_T5 = {name: value for name, value in SMALL.items() if name != "max_position_embeddings"}
+
+
+def built(model):
+    model.build()
+    return random_weights(model)
+
+
+@pytest.mark.parametrize(
+    ("model", "inputs", "message"),
+    [
+        (Bert, {"token_ids": IDS, "token_type_ids": IDS}, r"Bert knows .*Did you mean `segment_ids` for `token_type"),
+        (
+            Bert,
+            {"input_ids": IDS, "attention_mask": IDS},
+            r"`token_ids` for `input_ids`, `padding_mask` for `att",
+        ),
+        (Bert, {"token_ids": IDS, "segment_id": IDS}, "Did you mean `segment_ids` for `segment_id`"),
+        (Bert, {"token_ids": IDS, "weights": IDS}, r"Received: token_ids, weights\."),
+        (Bert, {"token_ids": IDS, "task_ids": IDS}, "Received: token_ids, task_ids"),
+        (Bert, IDS, "reads a dict of arrays"),
+        (Bert, {"token_ids": IDS, "condition": np.ones((2, 3), "float32")}, "no conditional norms"),
+        (GPT2, {"input_ids": IDS}, "GPT2 knows .*`token_ids` must be there"),
+        (T5Encoder, {"input_ids": IDS}, "T5Encoder knows token_ids"),
+        (T5, {"input_ids": IDS, "decoder_input_ids": IDS}, "`decoder_token_ids` for `decoder_input_ids`"),
+    ],
+)
+def test_inputs_that_the_model_would_not_read(model, inputs, message):
+    config = {Bert: BertConfig, GPT2: GPT2Config}.get(model)
+    backbone = model(T5Config(**OF_T5) if config is None else config(**SMALL))
+    with pytest.raises(InputError, match=message):
+        backbone(inputs)
+    if model is Bert:
+        with pytest.raises(InputError, match=message):
+            SequenceClassifier(backbone, ["a", "b"], "first_last_mean")(inputs)
+
+
+def test_ernie_knows_tasks():
+    backbone = built(Ernie(ErnieConfig(**SMALL, use_task_id=True)))
+    other = array(backbone({"token_ids": IDS, "task_ids": np.ones_like(IDS)}))
+    assert np.abs(other - array(backbone({"token_ids": IDS}))).max() > 0.1
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("application", ["encoder", "lm"])
+def test_a_padding_mask_of_an_encoder(application):
+    """The mask of the padding tokens changes nothing, and one with more is as if these were padding."""
+    backbone = built(Bert(BertConfig(**SMALL, application=application)))
+    seen = IDS != 0
+    expected = array(backbone({"token_ids": IDS}))
+    np.testing.assert_array_equal(array(backbone({"token_ids": IDS, "padding_mask": seen})), expected)
+    seen = seen & (np.arange(7) < 3)
+    cut = array(backbone({"token_ids": IDS, "padding_mask": seen.astype("int32")}))[:, :3]
+    np.testing.assert_array_equal(cut, array(backbone({"token_ids": np.where(seen, IDS, 0)}))[:, :3])
+    assert np.abs(cut - expected[:, :3]).max() > 0.01 or application == "lm"
+
+
+@pytest.mark.parametrize(
+    ("backbone", "hint"),
+    [
+        (lambda: Bert(BertConfig(**SMALL)), True),
+        (lambda: Bert(BertConfig(**SMALL | {"max_position_embeddings": 4}, hierarchical_position=0.4)), False),
+        (lambda: Roberta(RobertaConfig(**SMALL)), False),
+        (lambda: GPT2(GPT2Config(**SMALL)), False),
+    ],
+)
+def test_hierarchical_positions_are_advised_where_they_help(backbone, hint):
+    with pytest.raises(InputError, match=r"21 positions.*Shorten the texts \(`max_length`\)") as error:
+        backbone()({"token_ids": np.ones((1, 21), "int32")})
+    assert ("hierarchical_position" in str(error.value)) is hint
+
+
+def test_the_argument_is_blamed_not_the_file():
+    with pytest.raises(WeightsMismatch, match=r"argument `num_hidden_layers` asks for 9 layers, but the weights of"):
+        Bert.from_pretrained(GOLDEN / "b4k_bert", num_hidden_layers=9)
+    with pytest.raises(ConfigError, match=r"^the argument `model_type` has .*'berd'.*Did you mean 'bert'\?"):
+        MaskedLM.from_pretrained(GOLDEN / "b4k_albert", model_type="berd")
+    with pytest.raises(ConfigError, match=r"^the argument `model_type` says model_type 'albert', but Bert reads"):
+        Bert.from_pretrained(GOLDEN / "b4k_bert", model_type="albert")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"keep_tokens": ["a"]}, "`keep_tokens` must be ids, whole numbers. Received: 'a'"),
+        ({"keep_tokens": [0.5]}, "`keep_tokens` must be ids, whole numbers. Received: 0.5"),
+        ({"keep_tokens": [1, 2, 1]}, "`keep_tokens` must be different ids. Received more than once: 1"),
+        ({"compound_tokens": {"甲乙": "甲"}}, "`compound_tokens` must have ids for '甲乙'.*Received: '甲'"),
+        ({"compound_tokens": {"甲乙": (5, 6)}}, r"`compound_tokens` must have ids for '甲乙'.*Received: \(5, 6\)"),
+        ({"keep_tokens": ["a"], "compound_tokens": {"甲乙": 7}}, r"(?s)'a'.*Received: 7"),
+    ],
+)
+def test_ids_that_are_none(options, message):
+    with pytest.raises(InputError, match=message):
+        Bert.from_pretrained(GOLDEN / "b4k_bert", **options)
+
+
+def test_a_backbone_is_made_from_its_config():
+    for config in (dict(SMALL), NezhaConfig(**{n: v for n, v in SMALL.items()}), None):
+        with pytest.raises(ConfigError, match=rf"Bert is made from a BertConfig.*Received: {type(config).__name__}"):
+            Bert(config)
+
+
+@pytest.mark.parametrize("head", [MaskedLM, CausalLM, NextSentence, PooledEncoder, ReplacedTokenDetector])
+def test_a_head_stands_on_a_backbone(head):
+    with pytest.raises(InputError, match=rf"{head.__name__} stands on a backbone.*{head.__name__}\.from_pretrained\("):
+        head("bert-tiny-zh")
+
+
+@pytest.mark.parametrize("head", [SequenceClassifier, SequenceTagger, SpanTagger])
+def test_a_head_for_one_text(head):
+    with pytest.raises(InputError, match=r"reads one text, but a T5 a source and a target\. Use T5Encoder"):
+        head(T5(T5Config(**OF_T5)), ["a", "b"])
+    with pytest.raises(InputError, match="stands on a backbone"):
+        head("bert-tiny-zh", ["a", "b"])
+    head(T5Encoder(T5Config(**OF_T5)), ["a", "b"])
+
+
+def test_a_pooler_needs_a_name():
+    with pytest.raises(ConfigError, match="GPT2 has no head 'pooler'"):
+        PooledEncoder(GPT2(GPT2Config(**SMALL)))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"with_mlm": True}, "bert4keras' `with_mlm` is `MaskedLM`"),
+        ({"with_pool": True, "segment_vocab_size": 3}, "`type_vocab_size` here. bert4keras' `with_pool`"),
+        ({"model": "bert"}, "`model` is `model_type` here"),
+        ({"hiden_act": "relu"}, "Did you mean `hidden_act` for `hiden_act`"),
+    ],
+)
+def test_the_words_of_bert4keras(options, message):
+    with pytest.raises(ConfigError, match=message):
+        Bert.from_pretrained(GOLDEN / "b4k_bert", **options)
+
+
+def test_an_application_of_others():
+    with pytest.raises(ConfigError, match=r"application='lm' is an option of: .*Bert, .*RoFormerV2"):
+        GPT2Config(**SMALL).replace(application="lm")
+    with pytest.raises(ConfigError, match=r"one of encoder\. Received: 'lm'\. application='lm' is an option") as error:
+        Electra(ElectraConfig(**SMALL, application="lm"))
+    assert not {"Electra", "Encoder"} & set(re.findall(r"\w+", str(error.value).partition("option of")[2]))
+
+
+def test_an_onnx_file_is_no_folder(tmp_path):
+    model = MaskedLM(Bert(BertConfig(**SMALL)))
+    with pytest.raises(InputError, match=r"model\.onnx has the name of an ONNX file.*format='onnx'"):
+        model.export(tmp_path / "model.onnx")
+    with pytest.raises(InputError, match=r"`inputs` must be some of .*Received: tokens$"):
+        model.export(tmp_path / "model", inputs="tokens")
+    (signature,) = signature_of(model, "token_ids")
+    assert list(signature) == ["token_ids"]

@@ -70,6 +70,7 @@ def test_activations_have_their_names_there(activation, tmp_path):
         {"shared_segment_embeddings": True},
         {"embedding_size": 8},
         {"attention_key_size": 8},
+        {"type_vocab_size": 0},
     ],
 )
 def test_what_the_peer_has_not_is_refused(options, tmp_path):
