@@ -6,6 +6,7 @@ import struct
 from pathlib import Path
 
 import ml_dtypes  # noqa: F401  (makes bfloat16 a NumPy type)
+import numpy as np
 import safetensors
 import safetensors.numpy
 
@@ -105,7 +106,9 @@ def write_safetensors(path, tensors):
         OSError: if it cannot be written.
     """
     try:
-        safetensors.numpy.save_file(dict(sorted(tensors.items())), path, metadata={"format": "pt"})
+        # The library writes the memory of an array in its own order, whatever its strides say.
+        ordered = {name: np.asarray(tensor, order="C") for name, tensor in sorted(tensors.items())}
+        safetensors.numpy.save_file(ordered, path, metadata={"format": "pt"})
     except safetensors.SafetensorError as error:  # a full disk, say
         raise OSError(str(error)) from error
     Path(path).chmod(0o644)  # the library makes files that only their owner can read

@@ -1,7 +1,7 @@
 """Inputs of prompt classifiers: texts, pairs or named columns, as columns."""
 
 from nlpgen.errors import InputError
-from nlpgen.text import check_texts
+from nlpgen.tasks.labelled import as_tuples
 
 
 def as_columns(inputs, fields, further=()):
@@ -21,20 +21,20 @@ def as_columns(inputs, fields, further=()):
         >>> as_columns([("好吗", "好"), ("在吗", "不在")], ["question", "answer"])
         {'question': ['好吗', '在吗'], 'answer': ['好', '不在']}
     """
-    if isinstance(inputs, dict):
+    if hasattr(inputs, "keys"):
         columns = _named(inputs, fields, further)
+        rows = as_tuples({name: columns[name] for name in fields})
+    elif further:
+        raise InputError(f"Give a dict of columns with {', '.join(map(repr, (*fields, *further)))}.")
     else:
-        if further:
-            raise InputError(f"Give a dict of columns with {', '.join(map(repr, (*fields, *further)))}.")
-        columns = _ordered(inputs, fields)
-    for name in fields:
-        columns[name] = check_texts(columns[name], name)
-    blank = [
-        i for i, row in enumerate(zip(*(columns[name] for name in fields), strict=True)) if not any(map(str.strip, row))
-    ]
-    if blank:
-        raise InputError(f"`texts[{blank[0]}]` is empty ({len(blank)} such texts). Leave them out.")
-    return columns
+        columns, rows = {}, as_tuples(inputs)
+        if rows and len(rows[0]) != len(fields):
+            form = "strings" if len(fields) == 1 else "tuples in this order"
+            raise InputError(
+                f"The patterns have the fields {', '.join(fields)}, but the first input has {len(rows[0])} parts: "
+                f"{rows[0]!r:.80}. Give {form}, or a dict of columns."
+            )
+    return columns | {name: [row[i] for row in rows] for i, name in enumerate(fields)}
 
 
 def count(columns):
@@ -45,6 +45,11 @@ def count(columns):
 def take(columns, indices):
     """Some inputs of columns, in a given order."""
     return {name: [column[i] for i in indices] for name, column in columns.items()}
+
+
+def joined(first, second):
+    """The inputs of two sets of columns, one after the other."""
+    return {name: [*first[name], *second[name]] for name in first}
 
 
 def _named(inputs, fields, further):
@@ -59,26 +64,3 @@ def _named(inputs, fields, further):
     if len(set(lengths.values())) > 1:
         raise InputError(f"The columns differ in length: {lengths}. Give as many cells in each.")
     return columns
-
-
-def _ordered(inputs, fields):
-    if isinstance(inputs, str | bytes) or not hasattr(inputs, "__iter__"):
-        raise InputError(
-            f"`texts` must be a list of strings, of tuples, or a dict of columns. Received: {type(inputs).__name__}"
-        )
-    rows = list(inputs)
-    if len(fields) == 1:
-        rows = [row if isinstance(row, tuple | list) else (row,) for row in rows]
-    wrong = [i for i, row in enumerate(rows) if not isinstance(row, tuple | list) or len(row) != len(fields)]
-    if wrong:
-        raise InputError(
-            f"The patterns have the fields {', '.join(fields)}, so each input must be a tuple of {len(fields)} strings "
-            f"in this order, or give a dict of columns. Received as `texts[{wrong[0]}]`: {rows[wrong[0]]!r:.80} "
-            f"({len(wrong)} such inputs)"
-        )
-    return {name: [row[i] for row in rows] for i, name in enumerate(fields)}
-
-
-def joined(first, second):
-    """The inputs of two sets of columns, one after the other."""
-    return {name: [*first[name], *second[name]] for name in first}

@@ -169,15 +169,14 @@ class PETClassifier(PromptClassifier):
         if not len(targets) and pool is None:
             self._forget()
             return self
-        scorers = [self._scorer(pattern) for pattern in self._patterns() for _ in range(self.repetitions)]
         weights = self._votes(columns, targets)
-        trained = self._trained([(columns, targets)] * len(scorers), pool, held_out, losses)
+        trained = self._trained([(columns, targets)] * len(weights), pool, held_out, losses)
         for generation in range(self.generations):
             generator = np.random.default_rng([self.seed, 2, generation])
-            said = [softmax(scorer.label_scores(pool)) for scorer, _ in (trained or scorers)]
+            said = [softmax(scorer.label_scores(pool)) for scorer, _ in trained]
             sets = [
                 self._labelled_by_others(said, weights, i, generation, columns, targets, pool, generator)
-                for i in range(len(scorers))
+                for i in range(len(said))
             ]
             trained = self._trained(sets, pool, held_out, losses)
         self._fitted = [scorer for scorer, _ in trained]
@@ -189,6 +188,17 @@ class PETClassifier(PromptClassifier):
         if self.distill:
             self.student_ = self._distilled(joined(columns, pool) if len(targets) else pool, held_out)
         return self
+
+    def predict_proba_by_model(self, texts):
+        """Probabilities that each model gives, which `predict_proba` averages with `weights_`.
+
+        Args:
+            texts: inputs, see the class.
+
+        Returns:
+            `(models, texts, labels)`, patterns and repetitions in the order of `models_`.
+        """
+        return np.stack(self._said_by_each(self._columns(texts)))
 
     def calibrate(self, texts):
         """Set the priors of `calibration="unlabeled"`.
@@ -297,14 +307,16 @@ class PETClassifier(PromptClassifier):
         return [self._scorer(pattern) for pattern in self._patterns()]
 
     def _proba(self, columns):
+        if getattr(self, "student_", None) is not None:
+            return self._said_by_student(columns)
+        found = self._said_by_each(columns)
+        return np.tensordot(getattr(self, "weights_", np.full(len(found), 1 / len(found))), found, 1)
+
+    def _said_by_each(self, columns):
         if self.calibration not in CALIBRATIONS:
             known = ", ".join(map(repr, CALIBRATIONS))
             raise InputError(f"`calibration` must be one of {known}. Received: {self.calibration!r}")
-        if getattr(self, "student_", None) is not None:
-            return self._said_by_student(columns)
-        scorers = self._scorers()
-        weights = getattr(self, "weights_", np.full(len(scorers), 1 / len(scorers)))
-        return np.tensordot(weights, [self._said_by(i, scorer, columns) for i, scorer in enumerate(scorers)], 1)
+        return [self._said_by(i, scorer, columns) for i, scorer in enumerate(self._scorers())]
 
     def _said_by(self, index, scorer, columns):
         probabilities = softmax(scorer.label_scores(columns))
@@ -376,10 +388,14 @@ class PETClassifier(PromptClassifier):
         return votes / votes.sum()
 
     def _trained(self, sets, pool, held_out, losses):
-        """`(scorer, history)` for each pattern and repetition, trained on its own set `(columns, targets)`."""
-        found = []
-        for i, (columns, targets) in enumerate(sets):
-            scorer = self._worker(i)
+        """`(scorer, history)` for each pattern and repetition, trained on its own set `(columns, targets)`.
+
+        All are trained in the last one's model, which is compiled once, and moved to their own.
+        """
+        workers, found = [self._worker(i) for i in range(len(sets))], []
+        for worker, (columns, targets) in zip(workers, sets, strict=True):
+            scorer = workers[-1].with_pattern(worker.pattern)
+            scorer.lm.set_weights(self.mlm.get_weights())
 
             def score(scorer=scorer):
                 return float((scorer.label_scores(held_out[0]).argmax(axis=1) == held_out[1]).mean())
@@ -390,7 +406,7 @@ class PETClassifier(PromptClassifier):
                 targets,
                 pool,
                 losses,
-                seed=self.seed + i,
+                seed=int(np.random.SeedSequence([self.seed, len(found)]).generate_state(1)[0]),
                 epochs=self.epochs,
                 batch_size=self.batch_size,
                 learning_rate=self.learning_rate,
@@ -399,7 +415,9 @@ class PETClassifier(PromptClassifier):
                 patience=self.patience,
                 verbose=self.verbose,
             )
-            found.append((scorer, history))
+            if worker is not workers[-1]:
+                worker.lm.set_weights(scorer.lm.get_weights())
+            found.append((worker, history))
         return found
 
     def _worker(self, index):
@@ -408,8 +426,6 @@ class PETClassifier(PromptClassifier):
         key = index, self._key(pattern)
         if key not in self._workers:
             self._workers[key] = self._new_scorer(copy_of_model(self.mlm), pattern)
-        else:
-            self._workers[key].lm.set_weights(self.mlm.get_weights())
         return self._workers[key]
 
     def _key(self, pattern):
@@ -421,7 +437,8 @@ class PETClassifier(PromptClassifier):
         """iPET's next training set of a model: the labelled texts, and those that others are surest about."""
         others = [i for i in range(len(said)) if i != index] or [index]
         chosen = generator.permutation(others)[: max(1, round(SHARE * len(others)))]
-        probabilities = np.average([said[i] for i in chosen], axis=0, weights=weights[chosen])
+        votes = weights[chosen] if weights[chosen].any() else None
+        probabilities = np.average([said[i] for i in chosen], axis=0, weights=votes)
         guessed, sure = probabilities.argmax(axis=1), probabilities.max(axis=1)
         num_labels = probabilities.shape[1]
         if len(targets):

@@ -1,15 +1,13 @@
 """What PET and P-tuning share: inputs of any form in, labels out."""
 
-import warnings
-from collections import defaultdict
-
 import numpy as np
 
-from nlpgen.errors import InputError, InputWarning
+from nlpgen.errors import InputError
 from nlpgen.estimator import Estimator
 from nlpgen.prompts.columns import as_columns, count
 from nlpgen.prompts.training import check_labels
 from nlpgen.prompts.verbalizer import Candidates, Verbalizer
+from nlpgen.tasks.labelled import warn_of_contradictions
 
 
 class PromptClassifier(Estimator):
@@ -98,7 +96,7 @@ class PromptClassifier(Estimator):
             return {name: [] for name in self._fields()}, np.zeros(0, "int32")
         columns = self._columns(texts)
         targets = check_labels(labels, columns, self._labels_of(columns), what)
-        warn_of_contradictions(columns, self._fields(), labels)
+        warn_of_contradictions(list(zip(*(columns[name] for name in self._fields()), strict=True)), labels)
         if not len(targets):
             return columns, targets
         if isinstance(self._verbalizer(), Verbalizer) and len(set(targets.tolist())) < 2:
@@ -107,21 +105,6 @@ class PromptClassifier(Estimator):
                 "labels or more, or none, for a zero-shot prediction."
             )
         return columns, targets
-
-
-def warn_of_contradictions(columns, fields, labels):
-    """Warn of inputs that stand in the training data with several labels."""
-    found = defaultdict(set)
-    for *row, label in zip(*(columns[name] for name in fields), labels, strict=True):
-        found[tuple(row)].add(label)
-    several = [row for row, given in found.items() if len(given) > 1]
-    if several:
-        warnings.warn(
-            f"{len(several)} of {len(found)} different training texts stand there with several labels, the first is "
-            f"{several[0]!r:.80}. The model is told both.",
-            InputWarning,
-            stacklevel=4,
-        )
 
 
 def _is_one(texts):

@@ -1,5 +1,6 @@
 """One language model asked by one pattern: inputs to scores of labels."""
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,7 +82,7 @@ class Scorer:
             columns, exact, self.num_labels = None, True, None
         else:
             self.words, self.owners = verbalizer.encode(self.tokenizer)
-            self._check_lengths(self.words, [word for table in verbalizer.words.values() for word in table])
+            self._check_words()
             self.plan = self._plan(self.words)
             columns = np.unique(self.plan.token[self.plan.weight > 0])
             exact, self.num_labels = self.plan.is_exact, len(verbalizer.labels)
@@ -96,6 +97,15 @@ class Scorer:
         }
         self.model = self._new_model(self.num_labels)
         self._word_model = self.model if self.by_input else None
+
+    def with_pattern(self, pattern):
+        """A scorer of the same model, compiled or not, that asks by another pattern."""
+        other = copy.copy(self)
+        other.pattern = pattern
+        other._check()
+        if not self.by_input:
+            other._check_words()
+        return other
 
     @property
     def further_columns(self):
@@ -159,6 +169,9 @@ class Scorer:
             )
         if problems:
             raise InputError("Pattern and options do not fit:\n  " + "\n  ".join(problems))
+
+    def _check_words(self):
+        self._check_lengths(self.words, [word for table in self.verbalizer.words.values() for word in table])
 
     def _check_lengths(self, words, names):
         masks = self.pattern.num_masks

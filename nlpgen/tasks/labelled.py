@@ -74,6 +74,12 @@ def check_training(texts, labels, known=None):
     classes = sorted(set(labels))
     if len(classes) < 2:
         raise InputError(f"All {len(labels)} labels are {classes[0]!r}. Give texts of two labels or more.")
+    warn_of_contradictions(rows, labels)
+    return rows, labels, classes if known is None else list(known)
+
+
+def warn_of_contradictions(rows, labels):
+    """Warn of texts, tuples of strings, that stand there with several labels."""
     found = {}
     for row, label in zip(rows, labels, strict=True):
         found.setdefault(row, set()).add(label)
@@ -83,9 +89,8 @@ def check_training(texts, labels, known=None):
             f"{len(unsure)} texts stand there with different labels, the first is {JOINED_BY.join(unsure[0]):.60} "
             f"({', '.join(sorted(found[unsure[0]]))}). All are learned; correct them, or leave them out.",
             InputWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
-    return rows, labels, classes if known is None else list(known)
 
 
 def as_pair(row):

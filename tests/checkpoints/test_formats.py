@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from nlpgen import Bert, MaskedLM, NextSentence, embedded_models
 from nlpgen.checkpoints import dump_weights, open_folder
@@ -192,3 +193,12 @@ def _hugging_face_folder(folder, like, tensors):
     for name in ("config.json", "vocab.txt"):
         (folder / name).write_bytes((like / name).read_bytes())
     write_safetensors(folder / WEIGHTS, tensors)
+
+
+def test_arrays_are_written_by_their_places_not_by_their_memory(tmp_path):
+    table = np.arange(6, dtype="float32").reshape(2, 3)
+    write_safetensors(tmp_path / WEIGHTS, {"table": table.T, "columns": np.asfortranarray(table), "one": np.float32(3)})
+    read = safetensors.numpy.load_file(tmp_path / WEIGHTS)
+    np.testing.assert_array_equal(read["table"], table.T)
+    np.testing.assert_array_equal(read["columns"], table)
+    assert read["one"].shape == ()

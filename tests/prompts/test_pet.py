@@ -110,12 +110,12 @@ def test_params(embedded):
 @pytest.mark.parametrize(
     ("texts", "message"),
     [
-        (None, "list of strings"),
+        (None, "list of texts"),
         ([""], r"`texts\[0\]` is empty"),
-        (["好", None], r"`text\[1\]` must be"),
+        (["好", None], r"`texts\[1\]` must be"),
         (" ", "empty"),
         ({"title": ["好"]}, "ask for the fields text, but the inputs have title"),
-        ([("好", "坏")], "tuple of 1 strings"),
+        ([("好", "坏")], "the fields text, but the first input has 2 parts"),
     ],
 )
 def test_bad_texts(embedded, texts, message):
