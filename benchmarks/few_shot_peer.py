@@ -19,7 +19,7 @@ the product over its masks. Before anything is timed, all must give the same pro
   `forward_without_verbalize` gives.
 
 `--peer-python` is a Python with openprompt, which is left out otherwise. Its last release, 1.0.1, pins a
-sentencepiece that has no wheel for Python 3.11, and imports names that transformers 5 no longer has::
+sentencepiece that has no wheel for Python 3.11; this is what it was run with::
 
     pip install torch==2.13.0 transformers==4.30.2 sentencepiece rouge==1.0.0 scipy scikit-learn tqdm yacs dill \\
         tensorboardX nltk datasets
@@ -63,7 +63,7 @@ def main():
     parser.add_argument("--splits", type=int, choices=range(1, 6), default=5)
     parser.add_argument("--rounds", type=int, default=2, help="how often all splits are trained and scored")
     parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--learning-rate", type=float, default=2e-4)
+    parser.add_argument("--learning-rate", type=float, default=3e-4)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
