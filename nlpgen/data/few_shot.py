@@ -120,7 +120,8 @@ class Leaks:
 def find_leaks(train, test, unlabeled=None, validation=None):
     """Find test texts that a model sees in training.
 
-    Texts are the same if all their fields are equal after NFKC and without white space, whatever their labels.
+    Texts are the same if all their fields are equal after NFKC and without white space, whatever their labels. Named
+    columns are compared by name, in any order, over the fields that both sides have; tuples by position.
 
     Args:
         train, test, unlabeled, validation: `LabelledTexts`, a dict of columns, a list of strings or a list of tuples.
@@ -128,20 +129,45 @@ def find_leaks(train, test, unlabeled=None, validation=None):
     Returns:
         `Leaks`.
 
+    Raises:
+        InputError: if a set has no field of the test set, or another number of fields where they have no names.
+
     Example:
         >>> leaks = find_leaks(["很 好", "太差"], ["很好", "不错", "ＯＫ", "OK"])
         >>> leaks.rows, leaks.clean_rows
         ({'train': [0], 'repeated': [2, 3]}, [1])
     """
-    keys = [_key(row) for row in as_rows(test)]
     rows = {}
     for source, texts in (("train", train), ("validation", validation), ("unlabeled", unlabeled)):
         if texts is not None:
-            seen = {_key(row) for row in as_rows(texts)}
-            rows[source] = [i for i, key in enumerate(keys) if key in seen]
+            ours, theirs = _comparable(test, texts, source)
+            seen = {_key(row) for row in theirs}
+            rows[source] = [i for i, row in enumerate(ours) if _key(row) in seen]
+    keys = [_key(row) for row in as_rows(test)]
     counts = Counter(keys)
     rows["repeated"] = [i for i, key in enumerate(keys) if counts[key] > 1]
     return Leaks(rows, len(keys))
+
+
+def _comparable(test, texts, source):
+    """The rows of both sets, over the same fields in the same order."""
+    named = [getattr(each, "columns", each) for each in (test, texts)]
+    if not all(isinstance(columns, dict) for columns in named):
+        rows = as_rows(test), as_rows(texts)
+        widths = [len(row) for each in rows for row in each[:1]]
+        if len(set(widths)) > 1:
+            raise InputError(
+                f"The rows of the test set have {widths[0]} fields, those of {source} {widths[1]}. Give tuples of the "
+                "same fields, or columns with names."
+            )
+        return rows
+    fields = [field for field in named[0] if field in named[1]]
+    if not fields:
+        here, there = (", ".join(columns) for columns in named)
+        raise InputError(
+            f"The test set has the columns {here}, {source} has {there}, none of them the same. Rename them."
+        )
+    return tuple(as_rows({field: columns[field] for field in fields}) for columns in named)
 
 
 def _key(row):

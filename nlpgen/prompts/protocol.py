@@ -36,7 +36,8 @@ def compare(
     learned before, as those of nlpgen and scikit-learn do. It gets texts and labels, and `unlabeled` and
     `validation_data` as far as it takes them; it never sees the test set. Without labels only a classifier with
     `zero_shot = True` takes part, which is then fitted to `[], []`. A classifier without the parameter `seed` runs once
-    on each training set, one without `fit` once, and without labels and unlabelled texts the first seed does.
+    on each training set, one without `fit` once, and without labels and unlabelled texts the first seed does. Where
+    `predict` gives a dict `{answer: labels}`, one training has several rows in the table, named `classifier, answer`.
 
     Args:
         classifiers: `{name: classifier}` with `get_params`, `set_params`, `fit` and `predict`.
@@ -112,10 +113,10 @@ def _compare(classifiers, sets, test, seeds, unlabeled, validation, reference, c
     held_out = [data if data is None else _pair(data, "validation") for data in held_out]
     _check(classifiers, sets, expected, seeds, held_out, reference)
     leaks = find_leaks(
-        [row for splits in sets.values() for texts, _ in splits for row in as_rows(texts)],
+        _pooled([texts for splits in sets.values() for texts, _ in splits]),
         test_texts,
         unlabeled,
-        [row for data in held_out if data is not None for row in as_rows(data[0])] or None,
+        _pooled([data[0] for data in held_out if data is not None]) or None,
     )
     if clean and not leaks.clean_rows:
         raise InputError(f"{leaks}: nothing is left to compare on. Take other test rows, or give clean=False.")
@@ -135,9 +136,13 @@ def _compare(classifiers, sets, test, seeds, unlabeled, validation, reference, c
         except Exception as error:
             message = f"{name} failed with {size} labels, split {split}, seed {seed}: {error}"
             raise RunFailed(message, runs) from error
-        runs.append(Run(name, size, split, seed, **found))
-        if report is not None:
-            report(runs[-1])
+        several = found.pop("predictions")
+        several = several if isinstance(several, dict) else {None: several}
+        for answer, predictions in several.items():
+            called = name if answer is None else f"{name}, {answer}"
+            runs.append(Run(called, size, split, seed, predictions, **found))
+            if report is not None:
+                report(runs[-1])
     if not runs:
         raise InputError(
             "Without labels only classifiers with `zero_shot = True` can take part, and none of "
@@ -178,16 +183,21 @@ def _run(classifier, seed, train, unlabeled, validation, test_texts):
         more = {"unlabeled": unlabeled, "validation_data": validation}
         classifier.fit(*train, **{name: data for name, data in more.items() if data is not None and name in takes})
     fitted = time.perf_counter()
-    predictions = list(classifier.predict(test_texts))
+    predictions = classifier.predict(test_texts)
     done = time.perf_counter()
     count = len(as_rows(test_texts))
+    if isinstance(predictions, dict):
+        predictions = {answer: _checked(labels, count) for answer, labels in predictions.items()}
+    else:
+        predictions = _checked(predictions, count)
+    return {"predictions": predictions, "fit_seconds": fitted - begin, "predict_seconds": done - fitted}
+
+
+def _checked(predictions, count):
+    predictions = list(predictions)
     if len(predictions) != count or not all(isinstance(label, str) for label in predictions):
         raise InputError(f"`predict` must give {count} strings. Received: {predictions!r:.80}")
-    return {
-        "predictions": [str(label) for label in predictions],
-        "fit_seconds": fitted - begin,
-        "predict_seconds": done - fitted,
-    }
+    return [str(label) for label in predictions]
 
 
 def _settings(classifier):
@@ -213,6 +223,14 @@ def _pair(data, name):
     if len(as_rows(texts)) != len(labels):
         raise InputError(f"`{name}` has {len(as_rows(texts))} texts and {len(labels)} labels. Give as many of both.")
     return texts, labels
+
+
+def _pooled(sets):
+    """The texts of several sets as one; of columns with names those that all have."""
+    if sets and all(isinstance(texts, dict) for texts in sets):
+        fields = [field for field in sets[0] if all(field in texts for texts in sets)]
+        return {field: [cell for texts in sets for cell in texts[field]] for field in fields}
+    return [row for texts in sets for row in as_rows(texts)]
 
 
 def _take(pair, rows):

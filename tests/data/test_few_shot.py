@@ -3,7 +3,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from nlpgen.data import class_balance, few_shot_splits, find_leaks
+from nlpgen.data import LabelledTexts, class_balance, few_shot_splits, find_leaks
 from nlpgen.errors import InputError
 
 LABELS = np.random.default_rng(0).permutation(["a"] * 60 + ["b"] * 25 + ["c"] * 15).tolist()
@@ -112,6 +112,25 @@ def test_a_pair_leaks_as_a_whole():
         "train": [1],
         "repeated": [],
     }
+
+
+def test_columns_are_compared_by_name():
+    test = {"text": ["甲", "丙"], "text_b": ["乙", "丁"], "source": ["报", "刊"]}
+    turned = LabelledTexts({"text_b": ["乙", "丙"], "text": ["甲", "丁"]}, ["是", "否"])
+    assert find_leaks(turned, test).rows == {"train": [0], "repeated": []}
+    assert find_leaks(turned, test, {"text_b": ["丁"]}).rows["unlabeled"] == [1]
+
+
+@pytest.mark.parametrize(
+    ("train", "message"),
+    [
+        ({"question": ["甲"]}, "has the columns text, text_b, train has question, none of them the same"),
+        (["甲"], "of the test set have 2 fields, those of train 1"),
+    ],
+)
+def test_sets_without_a_common_field(train, message):
+    with pytest.raises(InputError, match=message):
+        find_leaks(train, {"text": ["甲"], "text_b": ["乙"]})
 
 
 def test_leaks_by_every_pair():

@@ -192,6 +192,41 @@ def test_what_does_not_learn_runs_once():
     assert rows(found)["oracle", 100]["mcnemar_p"] < 0.001
 
 
+def test_one_training_may_answer_in_several_ways(tmp_path):
+    class Both(Oracle):
+        fitted = 0
+
+        def fit(self, texts, labels):
+            Both.fitted += 1
+            return self
+
+        def predict(self, texts):
+            right = [TRUTH[text] for text in texts]
+            return {"right": right, "wrong": [TURNED[label] for label in right]}
+
+    reported = []
+    for _ in range(2):  # the second time from the cache
+        found = compare(
+            {"both": Both(), "oracle": Oracle()},
+            TRAIN,
+            TEST,
+            seeds=(0, 1),
+            reference="oracle",
+            cache=tmp_path,
+            report=reported.append,
+        )
+        assert Both.fitted == 2
+        assert reported[-len(found.runs) :] == found.runs
+    assert {key: row["accuracy"] for key, row in rows(found).items() if "both" in key[0]} == {
+        ("both, right", 100): 1,
+        ("both, wrong", 100): 0,
+    }
+    assert rows(found)["both, wrong", 100]["mcnemar_p"] < 0.001
+    few = type("Few", (Both,), {"predict": lambda self, texts: {"right": ["正面"]}})
+    with pytest.raises(RunFailed, match="must give 2 strings"):
+        compare({"few": few()}, TRAIN, (TEXTS[500:502], LABELS[500:502]), seeds=(0,))
+
+
 def test_leaks_are_left_out_of_the_tests():
     """Half of the test rows were seen; the one classifier is right on those, the other on the rest."""
     train = [(TEXTS[400:550], LABELS[400:550]), (TEXTS[550:700], LABELS[550:700])]
