@@ -5,50 +5,43 @@
 FOLDER of `--data` holds `sentiment/` (Su's set) and `fewclue/`, which nlpgen may not ship. Finished runs stay in
 `--work`; a second start goes on with those that are missing, and prints the tables of all.
 
-Of FewCLUE the five training sets are used, each with its own development rows, and of the public test rows 1,000 drawn
-once (`--test-rows`); of Su's set the first 168 rows, the first 168 valid rows, and all test rows. Development rows
-choose the epoch of every method that trains by epochs, and the pattern of "PET, best pattern on dev". The learning
-rates are those of few_shot_settings.py, the same for all sets. Unlabelled are 400 texts. iflytek, whose 119 names have
-many lengths, is cut to 64 tokens and three epochs.
-
-One PETClassifier is trained for all rows of PET but the last two: its patterns are trained apart, so each can be asked
-alone, all as an ensemble, and the `TextClassifier` distilled from it.
+Of FewCLUE the five training sets are used, each with its own development rows (of iflytek 200), and of the public test
+rows 600 drawn once (`--test-rows`); of Su's set the first 168 rows, the first 168 valid rows, and all test rows.
+Development rows choose the epoch of every method that trains by epochs, and the pattern of "PET, best pattern on dev".
+Patterns, epochs, lengths and unlabelled texts are those of `PLANS` in few_shot_tasks.py, the learning rates those that
+few_shot_settings.py chose; both are printed with the tables. The rows of PET but those of Su's set that say otherwise
+come from one training: its patterns are trained apart, so each can be asked alone, all as an ensemble, and the
+`TextClassifier` that is distilled from it. "PET, ensemble" is the one that counts against fine-tuning.
 """
 
 import argparse
-import dataclasses
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
+from few_shot_tasks import PLANS, RATES, SPLITS, classifier_of, read_rates, read_task
 from machine import machine
 
-from nlpgen import CausalLM, MaskedLM, PETClassifier, PTuningClassifier
-from nlpgen.data import read_fewclue, read_sentiment
+from nlpgen import CausalLM, MaskedLM, PETClassifier
 from nlpgen.estimator import Estimator
+from nlpgen.metrics import accuracy, paired_bootstrap
 from nlpgen.prompts import (
     Candidates,
     DemonstrationClassifier,
-    FineTuneClassifier,
     LinearProbeClassifier,
-    Run,
     SetFitClassifier,
     TfidfClassifier,
     compare,
-    load_preset,
 )
-from nlpgen.prompts.run_cache import RunCache
 
-SETS = ("sentiment", "eprstmt", "tnews", "ocnli", "csl", "chid", "cluewsc", "iflytek")
-ALL_METHODS = ("sentiment", "eprstmt")
-UNLABELLED = {"sentiment", "eprstmt", "tnews", "chid"}
-FEW_LABELS = 168  # Su's, of the sentiment set
-RATES = {"PET": 3e-4, "fine-tuning": 5e-4, "prompt": 3e-2, "P-tuning, all": 3e-4, "GPT": 3e-2}
+EIGHT_ROWS = ("sentiment", "eprstmt", "ocnli", "csl", "chid")
+SIMPLE = ("zero-shot", "linear probe", "TF-IDF")
+PET = ("PET, ensemble", "PET, first pattern")  # the row that counts: the second where there is one pattern
 
 
 class ZeroShot(Estimator):
-    """A PETClassifier that is asked as it is, whatever labels there are."""
+    """A PETClassifier that is asked as it is, once."""
 
     def __init__(self, pet):
         self.pet = pet
@@ -57,61 +50,62 @@ class ZeroShot(Estimator):
         return self.pet.predict(texts)
 
 
-class Unsupervised(Estimator):
-    """A PETClassifier that learns from unlabelled texts alone."""
+class UnlabelledOnly(PETClassifier):
+    """Learns from unlabelled texts alone."""
 
-    def __init__(self, pet, seed=0):
-        self.pet = pet
-        self.seed = seed
+    def fit(self, texts, labels, unlabeled):
+        return super().fit([], [], unlabeled=unlabeled)
 
-    def fit(self, texts, labels, unlabeled=None):
-        self.pet.set_params(seed=self.seed).fit([], [], unlabeled=unlabeled)
+
+class EachAnswer(PETClassifier):
+    """Says what the first pattern, the best on the development rows, all of them, and the distilled classifier say."""
+
+    def fit(self, texts, labels, unlabeled, validation_data):
+        super().fit(texts, labels, unlabeled=unlabeled, validation_data=validation_data)
+        held_out, expected = validation_data
+        self.best_ = np.argmax([accuracy(expected, self.said(p)) for p in self.predict_proba_by_model(held_out)])
         return self
 
     def predict(self, texts):
-        return self.pet.predict(texts)
+        each = self.predict_proba_by_model(texts)
+        said = {"first pattern": self.said(each[0])}
+        if len(each) > 1:
+            said |= {"best pattern on dev": self.said(each[self.best_])}
+            said |= {"ensemble": self.said(np.tensordot(self.weights_, each, 1))}
+        return said | {"distilled": super().predict(texts)}
+
+    def said(self, probabilities):
+        labels = list(self.verbalizer)
+        return [labels[i] for i in probabilities.argmax(axis=-1)]
 
 
-def pet_options(name, preset):
-    """Arguments of PETClassifier."""
-    epochs, length = (3, 64) if name == "iflytek" else (10, preset.max_length)
-    return {"learning_rate": RATES["PET"], "epochs": epochs, "mlm_weight": 0.0, "batch_size": 16, "max_length": length}
-
-
-def methods(name, mlm, gpt, preset):
-    """`{name: classifier}` for a task, without those of `pet_runs`."""
-    words, pet = preset.verbalizer, pet_options(name, preset)
-    common = {"epochs": 2 * pet["epochs"], "batch_size": 16, "max_length": pet["max_length"]}
-    first, length = preset.patterns[0], {"max_length": pet["max_length"]}
-    tuned = PTuningClassifier(mlm, f"[P*4]{first}[P*4]", words, learning_rate=RATES["prompt"], **common)
-    found = {"zero-shot": ZeroShot(PETClassifier(mlm, preset.patterns, words, **length)), "P-tuning, 8 rows": tuned}
-    if isinstance(words, Candidates):
-        return found  # each text has labels of its own: nothing else is defined
+def methods(name, mlm, gpt, task, rates):
+    """`{name: classifier}` for a set."""
+    words, options, length = task.verbalizer, task.options, {"max_length": task.options["max_length"]}
+    pet = options | {"learning_rate": rates["PET"], "mlm_weight": 0.0}
+    found = {"zero-shot": ZeroShot(PETClassifier(mlm, task.patterns, words, **length))}
+    if name in EIGHT_ROWS:
+        found["P-tuning, 8 rows"] = classifier_of("P-tuning, 8 rows", rates["P-tuning, 8 rows"], mlm, gpt, task)
+    if isinstance(words, Candidates):  # each text has labels of its own: no other method is defined
+        return found | {"PET, first pattern": PETClassifier(mlm, task.patterns, words, **pet)}
     found |= {
-        "fine-tuning": FineTuneClassifier(mlm, learning_rate=RATES["fine-tuning"], **common),
+        "fine-tuning": classifier_of("fine-tuning", rates["fine-tuning"], mlm, gpt, task),
         "linear probe": LinearProbeClassifier(mlm, **length),
         "TF-IDF": TfidfClassifier(),
+        "PET": EachAnswer(mlm, task.patterns, words, distill=True, **pet),
     }
+    first = task.patterns[0]
     if name == "iflytek":
         cut = names_of_two(words)
+        found["zero-shot, names cut to two characters"] = ZeroShot(PETClassifier(mlm, first, cut, **length))
+        found["PET, names cut to two characters"] = PETClassifier(mlm, first, cut, **pet)
+    if name == "sentiment":
+        for method in ("P-tuning, all", "P-tuning of the GPT"):
+            found[method] = classifier_of(method, rates[method], mlm, gpt, task)
         found |= {
-            "PET, names of any length": PETClassifier(mlm, first, words, **pet),
-            "PET, names cut to two characters": PETClassifier(mlm, first, cut, **pet),
-        }
-        del found["P-tuning, 8 rows"], found["zero-shot"]
-        for about, table in (("names of any length", words), ("names cut to two characters", cut)):
-            found[f"zero-shot, {about}"] = ZeroShot(PETClassifier(mlm, first, table, **length))
-    if name in ALL_METHODS:
-        everything = {"trainable": "all", "learning_rate": 1e-2, "lm_learning_rate": RATES["P-tuning, all"]}
-        causal = "[P*4]{text}[P*4][MASK]"
-        found |= {
-            "P-tuning, all": PTuningClassifier(mlm, f"[P*4]{first}[P*4]", words, **everything, **common),
-            "P-tuning of the GPT": PTuningClassifier(gpt, causal, words, learning_rate=RATES["GPT"], **common),
             "SetFit": SetFitClassifier(mlm, learning_rate=1e-4, iterations=5, **length),
             "demonstrations": DemonstrationClassifier(mlm, first, words),
-            "PET, unlabelled texts only": Unsupervised(
-                PETClassifier(mlm, first, words, **pet | {"mlm_weight": 1.0, "epochs": 3})
-            ),
+            "PET, unlabelled texts only": UnlabelledOnly(mlm, first, words, **pet | {"mlm_weight": 1.0, "epochs": 3}),
             "PET, semi-supervised": PETClassifier(mlm, first, words, **pet | {"mlm_weight": 0.1}),
         }
     return found
@@ -125,63 +119,29 @@ def names_of_two(names):
     return cut
 
 
-def pet_runs(name, pet, size, train, validation, unlabelled, test, cache):
-    """The runs of all that one trained PETClassifier can answer with."""
-    runs = []
-    for split, (data, held_out) in enumerate(zip(train, validation, strict=True)):
-        params = {key: value for key, value in pet.get_params().items() if key != "seed"}
-        everything = [params, data.inputs, data.labels, unlabelled and unlabelled.inputs, test.inputs]
-        path = cache.path(f"PET-split{split}", everything)
-        found = cache.read(path)
-        if found is None:
-            found = trained_pet(pet, data, held_out, unlabelled, test)
-            cache.write(path, found)
-        print(f"{name} PET, split {split}: {found['fit_seconds']:.0f} s", file=sys.stderr, flush=True)
-        seconds = found["fit_seconds"], found["predict_seconds"]
-        runs += [Run(method, size, split, 0, said, *seconds) for method, said in found["predictions"].items()]
-    return runs
+def verdicts(found):
+    """What the table says of the claims, as lines."""
+    rows = {row["classifier"]: row for row in found.table}
+    pet = next(name for name in PET if name in rows)
+    clean = {name: 100 * row["clean_accuracy"] for name, row in rows.items()}
+    above = [f"{name} ({clean[name]:.1f})" for name in SIMPLE if name in rows and clean[name] >= clean[pet]]
+    yield f"Simple baselines that {pet} ({clean[pet]:.1f} on clean rows) does not beat: {', '.join(above) or 'none'}."
+    pairs = [
+        (pet, "fine-tuning"),
+        ("PET, distilled", "PET, best pattern on dev"),
+        ("PET, first pattern", "PET, names cut to two characters"),
+        ("zero-shot", "zero-shot, names cut to two characters"),
+    ]
+    for pair in pairs:
+        if all(name in rows for name in pair):
+            said = [[[run.predictions[i] for i in found.leaks.clean_rows] for run in runs_of(found, n)] for n in pair]
+            test = paired_bootstrap([found.expected[i] for i in found.leaks.clean_rows], *said)
+            difference, low, high = (100 * value for value in (test.difference, test.low, test.high))
+            yield f"{pair[0]} − {pair[1]}: {difference:+.1f} [{low:+.1f}, {high:+.1f}], p {test.p:.3f} (not corrected)."
 
 
-def trained_pet(pet, data, held_out, unlabelled, test):
-    """What a PETClassifier says of the test rows with each pattern, with all, and distilled."""
-    begin = time.perf_counter()
-    pet.fit(data.inputs, data.labels, unlabeled=unlabelled and unlabelled.inputs, validation_data=held_out_of(held_out))
-    fitted = time.perf_counter()
-    student, pet.student_ = pet.student_, None
-    said = {"PET, ensemble": pet.predict(test.inputs)}
-    if not isinstance(pet.verbalizer, Candidates):
-        on_dev = pet.predict_proba_by_model(held_out.inputs).argmax(axis=-1)
-        each = pet.predict_proba_by_model(test.inputs).argmax(axis=-1)
-        labels = list(pet.verbalizer)
-        best = np.argmax([(found == [labels.index(y) for y in held_out.labels]).mean() for found in on_dev])
-        said |= {"PET, first pattern": [labels[i] for i in each[0]]}
-        said |= {"PET, best pattern on dev": [labels[i] for i in each[best]]}
-    if student is not None:
-        texts = test.texts
-        said["PET, distilled"] = student.predict(texts)
-    return {
-        "predictions": said,
-        "fit_seconds": fitted - begin,
-        "predict_seconds": time.perf_counter() - fitted,
-    }
-
-
-def held_out_of(data):
-    """Development rows as `fit` takes them."""
-    return data.inputs, data.labels
-
-
-def data_of(name, folder, test_rows):
-    """Training sets, development sets, unlabelled texts and test rows."""
-    if name == "sentiment":
-        train, valid, test = (read_sentiment(folder / "sentiment", part) for part in ("train", "valid", "test"))
-        return [train[:FEW_LABELS]], [valid[:FEW_LABELS]], train[FEW_LABELS : FEW_LABELS + 400], test
-    few = folder / "fewclue"
-    splits = [[read_fewclue(few, name, f"{part}_{i}") for i in range(5)] for part in ("train", "dev")]
-    unlabelled = read_fewclue(few, name, "unlabeled")[:400] if name in UNLABELLED else None
-    test = read_fewclue(few, name, "test_public")
-    drawn = np.random.default_rng(0).permutation(len(test))[:test_rows]
-    return *splits, unlabelled, test[sorted(drawn.tolist())]
+def runs_of(found, name):
+    return [run for run in found.runs if run.classifier == name]
 
 
 def main():
@@ -190,36 +150,40 @@ def main():
     parser.add_argument("--work", type=Path, required=True, help="keeps finished runs")
     parser.add_argument("--model", default="bert-tiny-zh")
     parser.add_argument("--causal", default="gpt-tiny-zh")
-    parser.add_argument("--sets", nargs="+", choices=SETS, default=SETS)
-    parser.add_argument("--splits", type=int, default=5)
-    parser.add_argument("--test-rows", type=int, default=1000, help="of FewCLUE")
+    parser.add_argument("--sets", nargs="+", choices=PLANS, default=tuple(PLANS))
+    parser.add_argument("--splits", type=int, default=SPLITS)
+    parser.add_argument("--test-rows", type=int, default=600, help="of FewCLUE")
+    parser.add_argument("--rates", type=Path, default=RATES, help="what few_shot_settings.py wrote")
     options = parser.parse_args()
-    mlm, gpt = MaskedLM.from_pretrained(options.model), CausalLM.from_pretrained(options.causal)
+    mlm, gpt, rates = (
+        MaskedLM.from_pretrained(options.model),
+        CausalLM.from_pretrained(options.causal),
+        read_rates(options.rates),
+    )
     print(f"{machine('tensorflow', 'keras')}; {options.model}, {options.causal}; seed 0.")
+    print(f"Learning rates, by few_shot_settings.py: {', '.join(f'{name} {rate:g}' for name, rate in rates.items())}.")
     for name in options.sets:
-        train, validation, unlabelled, test = data_of(name, options.data, options.test_rows)
-        train, validation = train[: options.splits], validation[: options.splits]
-        preset, begin = load_preset(name), time.perf_counter()
-        classifiers = methods(name, mlm, gpt, preset)
-        reference = "fine-tuning" if "fine-tuning" in classifiers else None
+        task, begin = read_task(name, options.data, options.test_rows, options.splits), time.perf_counter()
+        classifiers = methods(name, mlm, gpt, task, rates)
         found = compare(
             classifiers,
-            train,
-            test,
+            task.train,
+            task.test,
             seeds=[0],
-            unlabeled=unlabelled,
-            validation=validation,
-            reference=reference,
+            unlabeled=task.unlabelled,
+            validation=[data[:200] for data in task.validation],
+            reference="fine-tuning" if "fine-tuning" in classifiers else None,
             cache=options.work / name,
             report=lambda run: print(f"{run}: {run.fit_seconds:.0f} + {run.predict_seconds:.0f} s", file=sys.stderr),
         )
-        if name != "iflytek":
-            distill = unlabelled is not None and not isinstance(preset.verbalizer, Candidates)
-            pet = PETClassifier(mlm, preset.patterns, preset.verbalizer, distill=distill, **pet_options(name, preset))
-            cache, size = RunCache(options.work / name), found.runs[0].size
-            own = pet_runs(name, pet, size, train, validation, unlabelled, test, cache)
-            found = dataclasses.replace(found, runs=found.runs + own)
-        print(f"\n## {name}\n\n{found.to_markdown()}\n({time.perf_counter() - begin:.0f} s)", flush=True)
+        where = "test rows outside the test, labels unread" if PLANS[name].from_test else "the set's own"
+        about = (
+            f"{len(task.patterns)} patterns, {task.options['epochs']} epochs of PET and twice as many of the others, "
+            f"{task.options['max_length']} tokens; {len(task.unlabelled)} unlabelled texts ({where}), seed 0"
+        )
+        print(f"\n## {name}\n\n{found.to_markdown()}- {about}; this start took {time.perf_counter() - begin:.0f} s.")
+        for line in verdicts(found):
+            print(f"- {line}", flush=True)
 
 
 if __name__ == "__main__":
