@@ -20,7 +20,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-from few_shot_tasks import PLANS, RATES, SPLITS, classifier_of, read_rates, read_task
+from few_shot_rates import RATES, read_rates
+from few_shot_tasks import PLANS, SPLITS, classifier_of, read_task
 from machine import machine
 
 from nlpgen import CausalLM, MaskedLM, PETClassifier
@@ -155,11 +156,8 @@ def main():
     parser.add_argument("--test-rows", type=int, default=600, help="of FewCLUE")
     parser.add_argument("--rates", type=Path, default=RATES, help="what few_shot_settings.py wrote")
     options = parser.parse_args()
-    mlm, gpt, rates = (
-        MaskedLM.from_pretrained(options.model),
-        CausalLM.from_pretrained(options.causal),
-        read_rates(options.rates),
-    )
+    mlm, gpt = MaskedLM.from_pretrained(options.model), CausalLM.from_pretrained(options.causal)
+    rates = read_rates(options.rates)
     print(f"{machine('tensorflow', 'keras')}; {options.model}, {options.causal}; seed 0.")
     print(f"Learning rates, by few_shot_settings.py: {', '.join(f'{name} {rate:g}' for name, rate in rates.items())}.")
     for name in options.sets:

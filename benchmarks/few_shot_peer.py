@@ -40,6 +40,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from few_shot_rates import read_rates
 from machine import machine
 
 OURS = "nlpgen"
@@ -63,7 +64,7 @@ def main():
     parser.add_argument("--splits", type=int, choices=range(1, 6), default=5)
     parser.add_argument("--rounds", type=int, default=2, help="how often all splits are trained and scored")
     parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--learning-rate", type=float, default=3e-4)
+    parser.add_argument("--learning-rate", type=float, default=read_rates()["PET"], help="by few_shot_settings.py")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)

@@ -15,7 +15,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from few_shot_tasks import RATES, classifier_of, read_task
+from few_shot_rates import RATES
+from few_shot_tasks import classifier_of, read_task
 from machine import machine
 
 from nlpgen import CausalLM, MaskedLM

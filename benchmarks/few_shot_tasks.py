@@ -1,8 +1,6 @@
-"""What the few-shot benchmarks share: their sets, the plan of each, the classifiers, and the learning rates."""
+"""What the few-shot benchmarks share: their sets, the plan of each, and the classifiers."""
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -10,7 +8,6 @@ from nlpgen import PETClassifier, PTuningClassifier
 from nlpgen.data import read_fewclue, read_sentiment
 from nlpgen.prompts import FineTuneClassifier, load_preset
 
-RATES = Path(__file__).with_name("few_shot_rates.json")  # few_shot_settings.py writes it
 FEW_LABELS = 168  # Su's, of the sentiment set
 SPLITS = 5  # FewCLUE's training sets
 
@@ -114,8 +111,3 @@ def classifier_of(method, rate, mlm, gpt, task):
         case "P-tuning of the GPT":
             return PTuningClassifier(gpt, "[P*4]{text}[P*4][MASK]", words, learning_rate=rate, **longer)
     raise ValueError(method)
-
-
-def read_rates(path=RATES):
-    """`{method: learning rate}`."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))
