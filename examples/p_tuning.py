@@ -21,9 +21,10 @@ def main(arguments=None):
     parser.add_argument("--model", default="bert-tiny-zh", help="an embedded model or a folder")
     parser.add_argument("--epochs", default=20, type=int)
     parser.add_argument("--learning-rate", default=1e-2, type=float)
+    parser.add_argument("--seed", default=0, type=int)
     parser.add_argument("--save", help="a folder for the prompt of the reviews")
     options = parser.parse_args(arguments)
-    settings = {"epochs": options.epochs, "learning_rate": options.learning_rate}
+    settings = {"epochs": options.epochs, "learning_rate": options.learning_rate, "seed": options.seed}
 
     mlm = MaskedLM.from_pretrained(options.model)
     train, test = read_labelled(DATA / "reviews_train.tsv"), read_labelled(DATA / "reviews.tsv")

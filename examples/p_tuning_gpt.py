@@ -22,6 +22,7 @@ def main(arguments=None):
     parser.add_argument("--test", default=DATA / "reviews.tsv", type=Path)
     parser.add_argument("--epochs", default=30, type=int)
     parser.add_argument("--learning-rate", default=1e-2, type=float)
+    parser.add_argument("--seed", default=0, type=int)
     options = parser.parse_args(arguments)
 
     train, test = read_labelled(options.train), read_labelled(options.test)
@@ -31,6 +32,7 @@ def main(arguments=None):
         {"正面": "很好", "负面": "不好"},
         epochs=options.epochs,
         learning_rate=options.learning_rate,
+        seed=options.seed,
     )
     classifier.fit(train.texts, train.labels)
     print(f"accuracy {classifier.score(test.texts, test.labels):.2f} on {len(test)} texts, from {len(train)} labels")

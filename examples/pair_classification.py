@@ -23,6 +23,7 @@ def main(arguments=None):
     parser.add_argument("--data", default=PAIRS, type=Path, help="text, tab, second text, tab, label on each line")
     parser.add_argument("--epochs", default=15, type=int)
     parser.add_argument("--learning-rate", default=3e-4, type=float, help="3e-4 suits a tiny model, 2e-5 a large one")
+    parser.add_argument("--seed", default=0, type=int)
     options = parser.parse_args(arguments)
 
     data = read_labelled(options.data)
@@ -34,6 +35,7 @@ def main(arguments=None):
         WORDS,
         epochs=options.epochs,
         learning_rate=options.learning_rate,
+        seed=options.seed,
     )
     print(f"no labels: accuracy {pet.score(test.columns, test.labels):.2f} on {len(test)} pairs")
     pet.fit(train.columns, train.labels)

@@ -25,12 +25,14 @@ def main(arguments=None):
     parser.add_argument("--unlabeled", default=DATA / "reviews_unlabeled.txt", type=Path)
     parser.add_argument("--epochs", default=8, type=int)
     parser.add_argument("--learning-rate", default=2e-4, type=float, help="2e-4 suits a tiny model, 2e-5 a large one")
+    parser.add_argument("--seed", default=0, type=int)
     options = parser.parse_args(arguments)
 
     train, test = read_labelled(options.train), read_labelled(options.test)
     unlabeled = [line for line in options.unlabeled.read_text(encoding="utf-8").split("\n") if line.strip()]
     mlm = MaskedLM.from_pretrained(options.model)
-    pet = PETClassifier(mlm, PATTERNS, WORDS, epochs=options.epochs, learning_rate=options.learning_rate)
+    settings = {"epochs": options.epochs, "learning_rate": options.learning_rate, "seed": options.seed}
+    pet = PETClassifier(mlm, PATTERNS, WORDS, **settings)
     runs = {
         "unlabelled texts alone": ({"mlm_weight": 1.0}, ([], [])),
         "labelled and unlabelled": ({"mlm_weight": 0.1}, (train.texts, train.labels)),

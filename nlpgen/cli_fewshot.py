@@ -1,6 +1,7 @@
 """`nlpgen fewshot`: compare methods on your own labels."""
 
 import difflib
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,11 +9,13 @@ from pathlib import Path
 from nlpgen.cli_options import add_model_options, add_task_options, label_words, load_masked_lm
 from nlpgen.data import read_labelled
 from nlpgen.errors import InputError
+from nlpgen.models import NextSentence
 from nlpgen.prompts import (
     Candidates,
     DemonstrationClassifier,
     FineTuneClassifier,
     LinearProbeClassifier,
+    NSPClassifier,
     PETClassifier,
     PTuningClassifier,
     SetFitClassifier,
@@ -23,31 +26,57 @@ from nlpgen.prompts import (
     load_preset,
 )
 
-# What `--methods` may name: function of the model, the task (patterns, words, longest text) and, for those that are
-# trained, their options to a classifier.
+
+class LabelledPET(PETClassifier):
+    """A PETClassifier that leaves unlabelled texts alone."""
+
+    def fit(self, texts, labels, validation_data=None):
+        return super().fit(texts, labels, validation_data=validation_data)
+
+
+# What `--methods` may name: function of the model, the task, and, for those that are trained, their options to a
+# classifier.
 METHODS = {
-    "pet": lambda lm, task, trained: PETClassifier(lm, task.patterns, task.verbalizer, **task.length, **trained),
+    "pet": lambda lm, task, trained: LabelledPET(lm, task.patterns, task.verbalizer, **task.length, **trained),
+    "pet-semi": lambda lm, task, trained: PETClassifier(lm, task.patterns, task.verbalizer, **task.length, **trained),
+    "pet-distilled": lambda lm, task, trained: PETClassifier(
+        lm, task.patterns, task.verbalizer, distill=True, **task.length, **trained
+    ),
+    "ipet": lambda lm, task, trained: PETClassifier(
+        lm, task.patterns, task.verbalizer, generations=1, distill=True, **task.length, **trained
+    ),
     "p-tuning": lambda lm, task, trained: PTuningClassifier(
-        lm, with_virtual_tokens(task.patterns[0]), task.verbalizer, epochs=2 * trained["epochs"], **task.length
+        lm,
+        with_virtual_tokens(task.patterns[0]),
+        task.verbalizer,
+        epochs=2 * trained["epochs"],
+        learning_rate=task.prompt_learning_rate,
+        **task.length,
     ),
     "fine-tune": lambda lm, task, trained: FineTuneClassifier(lm, **task.length, **trained),
     "setfit": lambda lm, task, trained: SetFitClassifier(lm, **task.length, learning_rate=trained["learning_rate"]),
     "demonstrations": lambda lm, task, trained: DemonstrationClassifier(
         lm, task.patterns[0], task.verbalizer, **task.length
     ),
+    "nsp": lambda lm, task, trained: NSPClassifier(
+        NextSentence.from_pretrained(task.model, backbone=lm.backbone), **label_sentences(task), **task.length
+    ),
     "linear-probe": lambda lm, task, trained: LinearProbeClassifier(lm, **task.length),
     "tfidf": lambda lm, task, trained: TfidfClassifier(),
 }
 DEFAULT_METHODS = "pet,fine-tune,linear-probe,tfidf"
+NEED_UNLABELED = ("pet-semi", "pet-distilled", "ipet")
 
 
 @dataclass(frozen=True)
 class Task:
-    """Patterns and words of a task, and `{"max_length": tokens}`."""
+    """Patterns and words of a task, `{"max_length": tokens}`, the model's name, and the rate of a prompt."""
 
     patterns: list
     verbalizer: dict
     length: dict
+    model: str
+    prompt_learning_rate: float
 
 
 def with_virtual_tokens(pattern):
@@ -55,12 +84,22 @@ def with_virtual_tokens(pattern):
     return f"[P*4]{pattern}[P*4]"
 
 
+def label_sentences(task):
+    """What NSP-BERT asks: the first pattern without its text, with the first word of each label in the mask."""
+    pattern = task.patterns[0]
+    sentence = re.sub(r"\{[^}]*\}|\[SEP\]", "", pattern)
+    texts = {label: re.sub(r"(\[MASK\])+", words[0], sentence) for label, words in task.verbalizer.items()}
+    return {"label_texts": texts, "label_first": pattern.index("[MASK]") < pattern.index("{")}
+
+
 def add_fewshot(verbs):
     """Add the verb to the parsers of `nlpgen`."""
     verb = verbs.add_parser("fewshot", help="compare methods on few labels: training sets, seeds, significance")
     verb.add_argument("--train", required=True, metavar="FILE", help="labelled texts: .tsv, .csv or .jsonl")
     verb.add_argument("--test", required=True, metavar="FILE", help="labelled texts to judge by")
-    verb.add_argument("--unlabeled", metavar="FILE", help="texts without labels, for the methods that learn from them")
+    verb.add_argument(
+        "--unlabeled", metavar="FILE", help=f"texts without labels, which {', '.join(NEED_UNLABELED)} need"
+    )
     verb.add_argument("--validation", metavar="FILE", help="labelled texts that methods may choose by")
     verb.add_argument(
         "--fields", metavar="NAME,NAME", help="columns that are texts (default text, and text_b if there)"
@@ -86,7 +125,10 @@ def add_fewshot(verbs):
         type=float,
         default=2e-4,
         metavar="X",
-        help="of those that are trained (default 2e-4, for a tiny model; 2e-5 for BERT-base)",
+        help="of those that train the model (default 2e-4, for a tiny model; 2e-5 for BERT-base)",
+    )
+    verb.add_argument(
+        "--prompt-learning-rate", type=float, default=1e-3, metavar="X", help="of p-tuning (default 1e-3)"
     )
     verb.add_argument("--max-length", type=int, metavar="N", help="most tokens of a text (default the task's, or 128)")
     verb.add_argument("--cache", metavar="DIR", help="keeps finished runs: the same command goes on where it stopped")
@@ -100,6 +142,9 @@ def add_fewshot(verbs):
 def run_fewshot(options):
     """Run the verb: the table goes to standard output, a line for each run to standard error."""
     names = _names(options.methods)
+    needy = [name for name in names if name in NEED_UNLABELED]
+    if needy and not options.unlabeled:
+        raise InputError(f"{', '.join(needy)} learn from unlabelled texts. Give them: --unlabeled FILE.")
     sizes = _sizes(options.sizes)
     words = label_words(options)
     fields = options.fields.split(",") if options.fields else None
@@ -117,7 +162,8 @@ def run_fewshot(options):
     masked_lm = load_masked_lm(options)
     preset = None if words else load_preset(options.task)
     length = {"max_length": options.max_length or (preset.max_length if preset else 128)}
-    task = Task(options.pattern, words, length) if words else Task(preset.patterns, preset.verbalizer, length)
+    asked = (options.pattern, words) if words else (preset.patterns, preset.verbalizer)
+    task = Task(*asked, length, options.model, options.prompt_learning_rate)
     _check_labels(task.verbalizer, train, test)
     trained = {"epochs": options.epochs, "learning_rate": options.learning_rate}
     classifiers = {name: METHODS[name](masked_lm, task, trained) for name in names}

@@ -1,11 +1,15 @@
 """`nlpgen fewshot` in this process."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from nlpgen import MaskedLM, NextSentence
 from nlpgen.cli import main
+from nlpgen.cli_fewshot import METHODS, Task, label_sentences
+from tests.tasks.helpers import tiny_bert
 
 REVIEWS = Path(__file__).parents[1] / "examples" / "data" / "reviews.tsv"
 
@@ -67,12 +71,69 @@ def test_labels_of_ones_own_as_json(capsys, files, tmp_path):
     assert value["table"][0]["accuracy"] == pytest.approx(sum(right) / len(right))
 
 
+TASK = Task(
+    ["这是一则[MASK]新闻。{text}"], {"甲": ["体育", "球"], "乙": ["财经"]}, {"max_length": 32}, "bert-tiny-zh", 0.007
+)
+
+
+def test_p_tuning_has_a_rate_of_its_own():
+    trained = {"epochs": 3, "learning_rate": 2e-4}
+    found = METHODS["p-tuning"](None, TASK, trained)
+    assert (found.learning_rate, found.epochs, found.pattern) == (0.007, 6, "[P*4]这是一则[MASK]新闻。{text}[P*4]")
+    assert METHODS["fine-tune"](None, TASK, trained).learning_rate == 2e-4
+
+
+def test_what_nsp_asks():
+    assert label_sentences(TASK) == {
+        "label_texts": {"甲": "这是一则体育新闻。", "乙": "这是一则财经新闻。"},
+        "label_first": True,
+    }
+    behind = replace(TASK, patterns=["{text_b:1}[SEP]{text}[MASK][MASK]频道"])
+    assert label_sentences(behind) == {"label_texts": {"甲": "体育频道", "乙": "财经频道"}, "label_first": False}
+
+
+@pytest.mark.filterwarnings("ignore:The masked-language-model head")
+def test_nsp_on_the_model_that_the_others_use(capsys, files, tmp_path):
+    backbone = tiny_bert()
+    MaskedLM(backbone).save_pretrained(tmp_path / "model", others=[NextSentence(backbone)])
+    options = [
+        "--model",
+        tmp_path / "model",
+        "--max-length",
+        32,
+        "--label",
+        "正面=好",
+        "--label",
+        "负面=坏",
+        "--pattern",
+        "{text}[MASK]",
+    ]
+    code, out, err = run(capsys, *files, *options, "--methods", "nsp", "--sizes", "0,4", "--splits", 1)
+    assert code == 0, err
+    assert [line.split("|")[1:4] for line in out.splitlines()[2:4]] == [
+        [" nsp ", " 0 ", " 1 "],
+        [" nsp ", " 4 ", " 1 "],
+    ]
+
+
+def test_unlabelled_texts(capsys, files):
+    unlabeled = ["--unlabeled", REVIEWS.with_name("reviews_unlabeled.txt")]
+    options = ["--pattern", "[MASK]好{text}", "--label", "正面=很", "--label", "负面=不", "--epochs", 1, "--seeds", 1]
+    options += ["--methods", "pet,pet-semi,pet-distilled", "--json"]
+    code, out, err = run(capsys, *files, *unlabeled, *options)
+    assert code == 0, err
+    said = {each["classifier"]: each["predictions"] for each in json.loads(out)["runs"]}
+    code, out, _ = run(capsys, *files, *options, "--methods", "pet", "--json")
+    assert said["pet"] == json.loads(out)["runs"][0]["predictions"]  # which leaves them alone
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--methods", "pte"], "There is no method 'pte'. Did you mean 'pet'? There are: pet, p-tuning, fine-tune"),
+        (["--methods", "pte"], "There is no method 'pte'. Did you mean 'pet'? There are: pet, pet-semi, pet-distilled"),
         (["--sizes", "0,x"], "--sizes wants whole numbers"),
         (["--sizes", "13", "--methods", "pet"], "need 13 rows, but there are 12"),
+        (["--methods", "pet,pet-semi,ipet"], "pet-semi, ipet learn from unlabelled texts. Give them: --unlabeled FILE"),
         (["--seeds", "0"], "`seeds` must be"),
         (["--reference", "setfit"], "`reference` must be one of pet, fine-tune, linear-probe, tfidf"),
         (["--label", "好=好"], "--label and --pattern together"),
