@@ -3,7 +3,11 @@
     python examples/zero_shot.py
 
 Asks the embedded bert-tiny-zh cloze questions about examples/data/topics.tsv (our own writing). Label words have
-any length, several stand for one label, several patterns vote, and what they say of every text is taken out.
+any length, several stand for one label, several patterns vote, and what they say of every text is taken out. Nothing is
+drawn at random; it prints
+
+    topics, calibration None: accuracy 0.33 on 66 texts, no labels
+    topics, calibration unlabeled: accuracy 0.65 on 66 texts, no labels
 """
 
 import argparse

@@ -3,6 +3,8 @@ import re
 import time
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -36,38 +38,24 @@ def test_named_entities(capsys):
     assert float(scores[1]) >= 0.4  # patterns and names that were not learned, with a tiny model
 
 
-def test_zero_shot(capsys):
-    example("zero_shot").main([])
-    scores = re.findall(r"accuracy (\S+) on 66 texts", capsys.readouterr().out)
-    assert float(scores[1]) >= 0.5  # calibrated; a third by chance
+PROMPT_EXAMPLES = ("zero_shot", "few_shot_pet", "p_tuning", "p_tuning_gpt", "semi_supervised", "pair_classification")
+MARGIN = 0.13  # other processors and versions round otherwise: three of 24 texts, one of 8 pairs
 
 
-def test_few_shot_pet(capsys, tmp_path):
-    example("few_shot_pet").main(["--epochs", "6", "--save", str(tmp_path / "pet")])
-    score = re.search(r"32 labels: accuracy (\S+)", capsys.readouterr().out)
-    assert float(score[1]) >= 0.6  # a half by chance
+def scores(text):
+    """`{what is before it: accuracy}` of the lines that have one."""
+    return {name: float(score) for name, score in re.findall(r"^ *(.*accuracy) (\d\.\d\d)", text, re.MULTILINE)}
 
 
-def test_p_tuning(capsys, tmp_path):
-    example("p_tuning").main(["--epochs", "8", "--save", str(tmp_path / "prompt")])
+@pytest.mark.parametrize("name", PROMPT_EXAMPLES)
+def test_prompt_examples_reach_the_scores_in_their_docstrings(name, capsys, tmp_path):
+    module = example(name)
+    module.main(["--save", str(tmp_path / "saved")] if name in ("few_shot_pet", "p_tuning") else [])
     out = capsys.readouterr().out
-    assert float(re.search(r"topics: accuracy (\S+)", out)[1]) >= 0.5  # a third by chance
-    assert "topic: 汤里多放一点胡椒更暖和。 →" in out
-
-
-def test_p_tuning_gpt(capsys):
-    example("p_tuning_gpt").main(["--epochs", "3"])
-    assert "on 24 texts, from 32 labels" in capsys.readouterr().out
-
-
-def test_semi_supervised(capsys):
-    example("semi_supervised").main(["--epochs", "2"])
-    assert len(re.findall(r"accuracy \S+ on 24 texts", capsys.readouterr().out)) == 3
-
-
-def test_pair_classification(capsys):
-    example("pair_classification").main(["--epochs", "3"])
-    assert re.search(r"24 labels: accuracy (\S+)", capsys.readouterr().out)
+    assert scores(module.__doc__)
+    assert scores(out) == pytest.approx(scores(module.__doc__), abs=MARGIN)
+    if name == "p_tuning":
+        assert "topic: 汤里多放一点胡椒更暖和。 →" in out
 
 
 def test_examples_are_short_and_say_how_to_run_them():
