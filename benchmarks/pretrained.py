@@ -40,17 +40,12 @@ def main():
             raise InputError(f"{name} has another vocabulary than {args.models[0]}, so rows would differ.")
     cache = make_cache(args.cache, Corpus(args.corpus), tokenizer, progress=print)
     rows = PackedRows(cache, tokenizer, args.length, "held_out")
-    masking = Masking(
-        len(tokenizer.vocab),
-        tokenizer.mask_id,
-        tuple(sorted(tokenizer.special_ids)),
-        mask_share=1.0,
-        random_share=0.0,
-    )
     if args.causal:
         scores = partial(next_token_accuracy, rows=rows, rows_per_genre=args.rows)
     else:
-        scores = partial(masked_accuracy, masked_rows=held_out_rows(rows, masking, args.rows, args.draws))
+        scores = partial(
+            masked_accuracy, masked_rows=held_out_rows(rows, Masking.for_judging(tokenizer), args.rows, args.draws)
+        )
     results = {name: scores(model) for name, model in zip(args.models, models, strict=True)}
     print_table(results)
     if args.json:

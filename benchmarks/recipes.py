@@ -118,19 +118,18 @@ def run(recipe, args):
     from nlpgen.training.warm_start import ROWS
 
     cache, tokenizer = tokenised(recipe, args)
-    size, special = len(tokenizer.vocab), tuple(sorted(tokenizer.special_ids))
     rows = PackedRows(cache, tokenizer, recipe["length"], genre_power=GENRE_POWER, seed=recipe["seed"])
     keras.utils.set_random_seed(recipe["seed"])
-    model = MaskedLM(Bert(BertConfig(size, **SHAPE), dtype=recipe["dtype"]))
+    model = MaskedLM(Bert(BertConfig(len(tokenizer.vocab), **SHAPE), dtype=recipe["dtype"]))
     model.build()
     start = time.perf_counter()
     if recipe["warm_start"]:
-        warm_embeddings(model.backbone, rows.batch(0, min(ROWS, len(rows)))[0], special, recipe["seed"])
+        warm_embeddings(model.backbone, rows.batch(0, min(ROWS, len(rows)))[0], tokenizer.special_ids, recipe["seed"])
     warm_seconds = time.perf_counter() - start
-    masking = Masking(size, tokenizer.mask_id, special, scheme=recipe["scheme"], rate=recipe["rate"])
+    masking = Masking.for_tokenizer(tokenizer, scheme=recipe["scheme"], rate=recipe["rate"])
     result = train(model, rows, masking, recipe, args.seconds)
     held_out = PackedRows(cache, tokenizer, JUDGED["length"], "held_out")
-    masking = Masking(size, tokenizer.mask_id, special, rate=JUDGED["rate"], mask_share=1.0, random_share=0.0)
+    masking = Masking.for_judging(tokenizer, JUDGED["rate"])
     return {"warm_seconds": round(warm_seconds, 1), **result, **judge(model, held_out, masking, tokenizer, args.rows)}
 
 

@@ -10,7 +10,7 @@ def held_out_rows(rows, masking, rows_per_genre=400, draws=2, seed=7):
 
     Args:
         rows: `PackedRows` of the held-out split.
-        masking: a `Masking`; every chosen token should become `[MASK]` (`mask_share=1, random_share=0`).
+        masking: `Masking.for_judging(tokenizer)`.
         rows_per_genre: most rows of a genre, evenly spread over it.
         draws: how often each row is masked, in other places.
         seed: of the masks.
