@@ -79,7 +79,7 @@ def test_the_rate_is_of_tokens_and_not_of_padding(rows, starts, scheme, least, t
 
 
 def test_longer_words_give_way_to_shorter_ones():
-    """20 % of a row of words of 1 to 4 tokens: all of it is filled, and each length comes as often as in BERT's loop."""
+    """20 % of a row of words of 1 to 4 tokens: all is filled, and each length comes as often as in BERT's loop."""
     rows, starts = np.full((ROWS, LENGTH), 200, "int32"), np.zeros((ROWS, LENGTH), bool)
     sizes = np.tile([1, 2, 3, 4], 6)
     rows[:, 0], rows[:, 61:] = 101, 0

@@ -57,6 +57,9 @@ def test_a_cache_is_made_once_and_again_for_another_vocabulary(tmp_path, tokeniz
     for vocab in (tokenizer.vocab, tokenizer.vocab, Vocab([*tokenizer.vocab.tokens, "猫"])):
         make_cache(tmp_path / "cache", Corpus(tmp_path), WordPieceTokenizer(vocab), progress=made.append)
     assert len(made) == 4  # two splits, twice
+    (tmp_path / "a.txt").write_text("今天\n明天\n看书\n", encoding="utf-8")  # as long as before
+    make_cache(tmp_path / "cache", Corpus(tmp_path), WordPieceTokenizer(vocab), progress=made.append)
+    assert len(made) == 6
     assert not list(tmp_path.glob(".cache*"))
 
 
