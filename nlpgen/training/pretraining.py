@@ -135,7 +135,7 @@ def pretrain(model, batches, run, steps, window, callbacks=()):
     """
     if steps < 1 or window < 1 or steps % window or run.step % window:
         raise InputError(
-            f"`steps` and `window` must be positive, and `steps` and the saved step {run.step:,} multiples of `window`. "
+            f"`steps` and `window` must be positive, `steps` and the saved step {run.step:,} multiples of `window`. "
             f"Received: steps={steps}, window={window}"
         )
     if run.step < steps:
