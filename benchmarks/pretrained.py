@@ -3,11 +3,10 @@
     python benchmarks/pretrained.py --corpus CORPUS --cache CACHE MODEL [MODEL …]
     python benchmarks/pretrained.py --corpus CORPUS --cache CACHE --causal GPT [GPT …]
 
-The last 2 % of the lines of each file are held out. Rows are packed as in pretraining, 15 % of their tokens (padding
-apart; figures published before 28 November 2026 had 15 % of the row) become `[MASK]`, all of them, and a model must name
-the token. All models must have the same vocabulary, so that rows and
-targets are the same. With `--causal` the models guess each next token instead, in rows as they are; their perplexity a
-token is the exponential of the loss.
+The last 2 % of the lines of each file are held out. Rows are packed as in pretraining, 15 % of their tokens become
+`[MASK]`, all of them, and a model must name the token (padding apart; figures from before 28 November 2026 are of 15 %
+of the row's places). All models must have the same vocabulary, so that rows and targets are the same. With `--causal`
+the models guess each next token instead, in rows as they are; their perplexity a token is the exponential of the loss.
 """
 
 import argparse

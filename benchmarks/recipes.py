@@ -4,8 +4,8 @@
 
 Each recipe of the table below is the first one with something changed. It trains a new BERT of 4 layers of 256 in a
 process of its own for `--seconds` of its own clock, which runs while it trains: reading, the warm start (its seconds
-are said), compilation and evaluation are outside. The learning rate is a function of the time that has passed, and falls
-to zero when it is up.
+are said), compilation and evaluation are outside. The learning rate is a function of the time that has passed, and
+falls to zero when it is up.
 
 All are then judged by the same held-out rows of 64 tokens, 15 % of them masked. Another vocabulary cuts other tokens,
 so only bits a character compare there: of a code that says whether a token is unknown, what it is if known, and which
