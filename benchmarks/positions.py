@@ -31,8 +31,7 @@ def main():
     model = MaskedLM.from_pretrained(args.model)
     tokenizer, positions = model.tokenizer, model.backbone.embeddings.position.embeddings
     cache = make_cache(args.cache, Corpus(args.corpus), tokenizer, progress=print)
-    special = tuple(sorted(tokenizer.special_ids))
-    masking = Masking(len(tokenizer.vocab), tokenizer.mask_id, special, mask_share=1.0, random_share=0.0)
+    masking = Masking.for_judging(tokenizer)
     table = keras.ops.convert_to_numpy(positions).copy()
     print(f"| positions from {args.known} on | accuracy % on rows of {args.length} |\n|---|---|")
     rows = PackedRows(cache, tokenizer, args.length, "held_out")

@@ -4,9 +4,9 @@
     python benchmarks/pretrained.py --corpus CORPUS --cache CACHE --causal GPT [GPT …]
 
 The last 2 % of the lines of each file are held out. Rows are packed as in pretraining, 15 % of their tokens become
-`[MASK]`, all of them, and a model must name the token. All models must have the same vocabulary, so that rows and
-targets are the same. With `--causal` the models guess each next token instead, in rows as they are; their perplexity a
-token is the exponential of the loss.
+`[MASK]`, all of them, and a model must name the token (padding apart; figures from before 28 November 2026 are of 15 %
+of the row's places). All models must have the same vocabulary, so that rows and targets are the same. With `--causal`
+the models guess each next token instead, in rows as they are; their perplexity a token is the exponential of the loss.
 """
 
 import argparse
@@ -40,17 +40,12 @@ def main():
             raise InputError(f"{name} has another vocabulary than {args.models[0]}, so rows would differ.")
     cache = make_cache(args.cache, Corpus(args.corpus), tokenizer, progress=print)
     rows = PackedRows(cache, tokenizer, args.length, "held_out")
-    masking = Masking(
-        len(tokenizer.vocab),
-        tokenizer.mask_id,
-        tuple(sorted(tokenizer.special_ids)),
-        mask_share=1.0,
-        random_share=0.0,
-    )
     if args.causal:
         scores = partial(next_token_accuracy, rows=rows, rows_per_genre=args.rows)
     else:
-        scores = partial(masked_accuracy, masked_rows=held_out_rows(rows, masking, args.rows, args.draws))
+        scores = partial(
+            masked_accuracy, masked_rows=held_out_rows(rows, Masking.for_judging(tokenizer), args.rows, args.draws)
+        )
     results = {name: scores(model) for name, model in zip(args.models, models, strict=True)}
     print_table(results)
     if args.json:

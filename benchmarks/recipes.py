@@ -4,8 +4,8 @@
 
 Each recipe of the table below is the first one with something changed. It trains a new BERT of 4 layers of 256 in a
 process of its own for `--seconds` of its own clock, which runs while it trains: reading, the warm start (its seconds
-are said), compilation and evaluation are outside. Its speed is measured first, with a learning rate of 0, and the
-number of updates set so that the learning rate falls to zero when the time is up.
+are said), compilation and evaluation are outside. The learning rate is a function of the time that has passed, and
+falls to zero when it is up.
 
 All are then judged by the same held-out rows of 64 tokens, 15 % of them masked. Another vocabulary cuts other tokens,
 so only bits a character compare there: of a code that says whether a token is unknown, what it is if known, and which
@@ -44,6 +44,8 @@ RECIPES = {
     "base, seed 1": {"seed": 1},
     "random start": {"warm_start": False},
     "length 128, batch 48": {"length": 128, "batch": 48},
+    "batch 24": {"batch": 24},
+    "batch 32": {"batch": 32},
     "batch 48": {"batch": 48},
     "batch 192": {"batch": 192},
     "accumulate 2": {"accumulate": 2},
@@ -63,8 +65,7 @@ RECIPES = {
 }
 SHAPE = {"hidden_size": 256, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 1024}
 SHAPE |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-WARMUP = 0.1  # of the updates
-PROBE = 0.05  # of the time, spent on measuring the speed
+WARMUP = 0.1  # of the time
 GENRE_POWER = 0.7
 JUDGED = {"length": 64, "rate": 0.15}
 CHARACTERS = 0x9FFF - 0x4E00 + 1  # of the CJK Unified Ideographs block
@@ -118,19 +119,18 @@ def run(recipe, args):
     from nlpgen.training.warm_start import ROWS
 
     cache, tokenizer = tokenised(recipe, args)
-    size, special = len(tokenizer.vocab), tuple(sorted(tokenizer.special_ids))
     rows = PackedRows(cache, tokenizer, recipe["length"], genre_power=GENRE_POWER, seed=recipe["seed"])
     keras.utils.set_random_seed(recipe["seed"])
-    model = MaskedLM(Bert(BertConfig(size, **SHAPE), dtype=recipe["dtype"]))
+    model = MaskedLM(Bert(BertConfig(len(tokenizer.vocab), **SHAPE), dtype=recipe["dtype"]))
     model.build()
     start = time.perf_counter()
     if recipe["warm_start"]:
-        warm_embeddings(model.backbone, rows.batch(0, min(ROWS, len(rows)))[0], special, recipe["seed"])
+        warm_embeddings(model.backbone, rows.batch(0, min(ROWS, len(rows)))[0], tokenizer.special_ids, recipe["seed"])
     warm_seconds = time.perf_counter() - start
-    masking = Masking(size, tokenizer.mask_id, special, scheme=recipe["scheme"], rate=recipe["rate"])
+    masking = Masking.for_tokenizer(tokenizer, scheme=recipe["scheme"], rate=recipe["rate"])
     result = train(model, rows, masking, recipe, args.seconds)
     held_out = PackedRows(cache, tokenizer, JUDGED["length"], "held_out")
-    masking = Masking(size, tokenizer.mask_id, special, rate=JUDGED["rate"], mask_share=1.0, random_share=0.0)
+    masking = Masking.for_judging(tokenizer, JUDGED["rate"])
     return {"warm_seconds": round(warm_seconds, 1), **result, **judge(model, held_out, masking, tokenizer, args.rows)}
 
 
@@ -148,9 +148,9 @@ def tokenised(recipe, args):
 
 
 def train(model, rows, masking, recipe, seconds):
-    """Train for the given seconds; the learning rate ends at zero."""
+    """Train until the given seconds are over; the learning rate is a function of the time, and ends at zero."""
     from nlpgen.data import masked_lm_batch
-    from nlpgen.training import WarmupStableDecay, adamw
+    from nlpgen.training import adamw
 
     accumulate = recipe["accumulate"]
     optimizer = adamw(0.0, accumulate=accumulate)
@@ -161,21 +161,16 @@ def train(model, rows, masking, recipe, seconds):
         inputs, targets, weights = masked_lm_batch(rows, masking, index, recipe["batch"], recipe["seed"])
         return float(model.train_on_batch(inputs, targets, weights)[0])
 
-    for index in range(3 * accumulate):  # compiles
+    for index in range(accumulate):  # compiles
         step(index, 0.0)
-    start, probes = time.perf_counter(), 0
-    while probes < 3 * accumulate or probes % accumulate or time.perf_counter() - start < PROBE * seconds:
-        step(probes, 0.0)
-        probes += 1
-    updates = max(1, int(seconds * probes / (time.perf_counter() - start) / accumulate))
     for variable in optimizer.variables:
         variable.assign(np.zeros(variable.shape))
-    warmup = round(WARMUP * updates)
-    schedule = WarmupStableDecay(recipe["peak"], updates, warmup, updates - warmup, accumulate)
-    learning_rates = [float(schedule(i)) for i in range(updates * accumulate)]
-    start = time.perf_counter()
-    losses = [step(index, learning_rate) for index, learning_rate in enumerate(learning_rates)]
-    took = time.perf_counter() - start
+    losses, start, passed = [], time.perf_counter(), 0.0
+    while passed < 1:
+        learning_rate = recipe["peak"] * min(passed / WARMUP, (1 - passed) / (1 - WARMUP))
+        losses += [step(len(losses) + i, learning_rate) for i in range(accumulate)]
+        passed = (time.perf_counter() - start) / seconds
+    took, updates = passed * seconds, len(losses) // accumulate
     tokens = len(losses) * recipe["batch"] * recipe["length"]
     last = losses[-max(1, len(losses) // 10) :]
     return {"updates": updates, "took": took, "tokens": tokens, "training_loss": float(np.mean(last))}

@@ -25,6 +25,8 @@ def main(argv=None):
     args = parser.parse_args(argv)
     shard, resumed = start(args)
     tokenizer, rows, held_out = open_corpus(args)
+    if args.prepare:
+        return
     if args.unilm:
         model = make_model(args, tokenizer, rows, MaskedLM, application="unilm")
     else:

@@ -3,14 +3,14 @@
     python examples/pretrain_mlm.py --corpus CORPUS --work RUN --save bert-tiny-zh --steps 6000
 
 Everything that is not the result lies in the folder of the run: the tokenised corpus, and a state from which the run
-goes on after it was stopped or killed, bit for bit on a CPU: the same command with `--resume`. `--steps` may be raised
-then; a run on the plateau of its learning rate (`--decay 0`) ends well with a later `--resume --change --decay 1000`.
+goes on after it was stopped or killed: the same command with `--resume`; bit for bit on a CPU, if both have
+`--deterministic`. A run on the plateau of its learning rate (`--decay 0`) may be given more `--steps` then, and ends
+well with a later `--resume --change --steps MORE --decay 1000`.
 
 Results of our own runs are in `benchmarks/results_pretraining.md`.
 """
 
 import sys
-from functools import partial
 
 from pretraining.model import make_model
 from pretraining.options import options
@@ -28,10 +28,11 @@ def main(argv=None):
     args = parser.parse_args(argv)
     shard, resumed = start(args)
     tokenizer, rows, held_out = open_corpus(args, words=args.scheme == "whole_word")
+    if args.prepare:
+        return
     model = make_model(args, tokenizer, rows)
-    masking = partial(Masking, len(tokenizer.vocab), tokenizer.mask_id, tuple(sorted(tokenizer.special_ids)))
-    mask = masking(scheme=args.scheme, rate=args.mask_rate)
-    judged = held_out_rows(held_out, masking(mask_share=1.0, random_share=0.0), rows_per_genre=96, draws=1)
+    mask = Masking.for_tokenizer(tokenizer, scheme=args.scheme, rate=args.mask_rate)
+    judged = held_out_rows(held_out, Masking.for_judging(tokenizer), rows_per_genre=96, draws=1)
 
     def batch(index):
         return masked_lm_batch(rows, mask, index, args.batch, args.seed, shard)

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import keras
 from pretraining.model import DROPOUT
+from pretraining.options import check
 
 from nlpgen import WordPieceTokenizer
 from nlpgen.checkpoints import open_folder
 from nlpgen.data import Corpus, PackedRows, corpus_vocab, endless, find_cache, make_cache
 from nlpgen.errors import InputError
 from nlpgen.text import Vocab
+from nlpgen.text.folder import read_tokenizer
 from nlpgen.training import (
     Run,
     WarmupStableDecay,
@@ -26,8 +28,8 @@ from nlpgen.training.flops import transformer_flops
 from nlpgen.training.plot import plot_history
 
 # What a resumed run may change without being asked: these do not touch what was trained so far.
-FREE = {"steps", "window", "evaluate_every", "resume", "change", "save", "plot", "tensorboard", "peak_tflops", "corpus"}
-FREE |= {"devices", "machines"}
+FREE = {"window", "evaluate_every", "resume", "change", "save", "plot", "tensorboard", "peak_tflops", "corpus"}
+FREE |= {"devices", "machines", "prepare"}
 FINE_TUNING = dict.fromkeys(DROPOUT, 0.1)
 
 
@@ -37,16 +39,19 @@ def start(args):
     Returns:
         `(shard, resumed)`: which part of each batch is this machine's, and whether there is a state to go on from.
     """
+    check(args)
     shard = share_batches(args.devices, args.machines)
     if args.deterministic and keras.config.backend() == "tensorflow":
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(args.seed)
-    state = Path(args.work, "state")
+    state = Path(args.work, "state").expanduser()
     resumed = args.resume and has_state(state)
     if resumed and not args.change:
-        check_settings(read_record(state)["settings"], settings_of(args), FREE, state)
+        # Without a decay the rate does not depend on the number of steps; with one, more steps would lift it again.
+        free = FREE | {"steps", "warmup"} if args.decay == 0 else FREE
+        check_settings(read_record(state)["settings"], settings_of(args), free, state)
     return shard, resumed
 
 
@@ -59,12 +64,17 @@ def open_corpus(args, words=False):
     """`(tokenizer, rows, held_out)`; vocabulary and tokenised corpus are made at the first run."""
     work, corpus = Path(args.work).expanduser(), Corpus(args.corpus, args.genres)
     source = args.init or args.embeddings
-    given = open_folder(source).path / "vocab.txt" if source else args.vocab
-    vocab = Vocab.read(given) if given else corpus_vocab(work / "vocab.txt", corpus, args.vocab_size)
-    tokenizer = WordPieceTokenizer(vocab)
+    if source:
+        tokenizer = read_tokenizer(open_folder(source).path)
+        if tokenizer is None:
+            raise InputError(f"{source} has no vocabulary. Copy its vocab.txt there.")
+    elif args.vocab:
+        tokenizer = WordPieceTokenizer(Vocab.read(args.vocab))
+    else:
+        tokenizer = WordPieceTokenizer(corpus_vocab(work / "vocab.txt", corpus, args.vocab_size))
     cache = find_cache(work / "cache", corpus, tokenizer, words)
     if cache is None and args.machines:
-        raise InputError(f"{work} holds no such tokenised corpus. Run this on one machine first, with --steps 1.")
+        raise InputError(f"{work} holds no such tokenised corpus. Run this on one machine first, with --prepare.")
     cache = cache or make_cache(work / "cache", corpus, tokenizer, words, progress=print)
     rows = PackedRows(cache, tokenizer, args.length, genre_power=args.genre_power, seed=args.seed)
     return tokenizer, rows, PackedRows(cache, tokenizer, args.length, "held_out")
@@ -77,7 +87,7 @@ def train(args, model, batch, shard, resumed, places=None, evaluate=None):
     model.compile(adamw(schedule, args.weight_decay, clip=args.clip, accumulate=args.accumulate, ema=args.ema))
     first = shard[0] == 0
     run = Run(
-        Path(args.work, "state"),
+        Path(args.work, "state").expanduser(),
         settings_of(args),
         args.batch * args.length,
         args.accumulate,
@@ -92,8 +102,8 @@ def train(args, model, batch, shard, resumed, places=None, evaluate=None):
         run.resume(model)
     board = [keras.callbacks.TensorBoard(args.tensorboard, write_graph=False)] if args.tensorboard and first else []
     pretrain(model, partial(endless, batch), run, args.steps, args.window, board)
-    if args.plot and first:
-        plot_history(run.history, args.plot)
     if args.save and first:
         model.backbone.config = model.backbone.config.replace(**FINE_TUNING)
         model.save_pretrained(args.save, dtype="float16")
+    if args.plot and first:
+        plot_history(run.history, args.plot)

@@ -102,6 +102,24 @@ def sha256(path):
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def check_replaceable(folder, is_ours):
+    """Refuse a folder that `replaced_folder` may not replace, see there.
+
+    Raises:
+        OutputError: if `folder` is a file or holds something else.
+    """
+    folder = Path(folder).expanduser()
+    if folder.is_file():
+        raise OutputError(f"{folder} is a file. Give the name of a folder.")
+    if folder.is_dir():
+        foreign = sorted(p.name for p in folder.iterdir() if not is_ours(f"{p.name}/" if p.is_dir() else p.name))
+        if foreign:
+            raise OutputError(
+                f"{folder} holds {', '.join(foreign[:3])}, which belongs to no model of this kind and would be lost. "
+                "Give a new or empty folder."
+            )
+
+
 @contextlib.contextmanager
 def replaced_folder(folder, is_ours, needs_bytes=0):
     """Yield a new folder beside `folder` that takes its place when the block ends without an error.
@@ -120,15 +138,7 @@ def replaced_folder(folder, is_ours, needs_bytes=0):
     """
     folder = Path(folder).expanduser()
     parent = folder.absolute().parent
-    if folder.is_file():
-        raise OutputError(f"{folder} is a file. Give the name of a folder.")
-    if folder.is_dir():
-        foreign = sorted(p.name for p in folder.iterdir() if not is_ours(f"{p.name}/" if p.is_dir() else p.name))
-        if foreign:
-            raise OutputError(
-                f"{folder} holds {', '.join(foreign[:3])}, which belongs to no model of this kind and would be lost. "
-                "Give a new or empty folder."
-            )
+    check_replaceable(folder, is_ours)
     try:
         parent.mkdir(parents=True, exist_ok=True)
         _recover(folder)

@@ -21,6 +21,7 @@ import numpy as np
 
 from nlpgen.checkpoints import catalog
 from nlpgen.checkpoints.files import (
+    check_replaceable,
     existing_folder,
     kind_of,
     read_json,
@@ -189,6 +190,15 @@ def verify(folder):
         raise CheckpointCorrupt(
             f"{folder} is not as it was saved:\n  " + "\n  ".join(problems) + "\nTake the folder again."
         )
+
+
+def check_save_target(folder):
+    """Refuse at once what `save_folder` would refuse after hours of training.
+
+    Raises:
+        OutputError: if `folder` is a file, or holds what belongs to no model.
+    """
+    check_replaceable(folder, _is_ours)
 
 
 def save_folder(folder, config, tensors, format="nlpgen", files=None, about=None, table=None, max_shard_size=None):

@@ -5,7 +5,7 @@ The last part of each file's lines is held out: it is never trained on, and is w
 
 import gzip
 import lzma
-import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ OPENERS = {".xz": lzma.open, ".gz": gzip.open}
 SUFFIXES = (".txt", ".txt.xz", ".txt.gz")
 HELD_OUT = 0.02
 SPLITS = ("train", "held_out", "all")
-GENRE = re.compile(r"[\w-]+")
+DAMAGE = (EOFError, lzma.LZMAError, gzip.BadGzipFile, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -35,21 +35,24 @@ class Genre:
 class Corpus:
     """A folder with `NAME.txt`, `NAME.txt.xz` or `NAME.txt.gz` files; blank lines are no texts.
 
-    Files are streamed: a line at a time is in memory.
+    Hidden files and those of other suffixes are none of it. Files are streamed: a line at a time is in memory.
 
     Args:
         folder: where the files are.
-        genres: names of the files to read, without suffix; all by default.
+        genres: names of the files to read, one or more, without suffix; all by default.
         held_out: the share of the lines at the end of each file that belongs to the split `"held_out"`.
 
     Raises:
-        InputError: if the folder or a genre is missing, a genre is there twice, or `held_out` is no share.
+        InputError: if the folder or a genre is missing, a genre is there twice, `genres` is empty, or `held_out` is no
+            share.
     """
 
     def __init__(self, folder, genres=None, held_out=HELD_OUT):
         self.folder = Path(folder).expanduser()
         if not 0 <= held_out < 1:
             raise InputError(f"`held_out` is a share, from 0 to below 1. Received: {held_out}")
+        if genres is not None and not genres:
+            raise InputError("`genres` is empty. Give names of the corpus's files, or None for all.")
         if not self.folder.is_dir():
             raise InputError(f"There is no folder {self.folder}. Give the folder that holds the corpus's text files.")
         found = [Genre(_stem(path), path) for path in sorted(self.folder.iterdir()) if _stem(path)]
@@ -83,27 +86,22 @@ class Corpus:
         n = self.count(name)
         return n - (max(1, round(n * self.held_out)) if self.held_out and n else 0)
 
-    def lines(self, name, split="train", shard=(0, 1)) -> Iterator[str]:
+    def lines(self, name, split="train") -> Iterator[str]:
         """The texts of a genre, in the order of the file.
 
         Args:
             name: the genre.
             split: `"train"`, `"held_out"` or `"all"`.
-            shard: `(index, count)`; of `count` readers, which one this is. Each text goes to one of them.
 
         Raises:
-            InputError: if genre, split or shard is none, or a line is not UTF-8 (with file and line).
+            InputError: if genre or split is none, a line is not UTF-8 (with file and line), or a file is damaged.
         """
-        index, count = shard
-        if split not in SPLITS or not 0 <= index < count:
-            raise InputError(
-                f"`split` is one of {', '.join(SPLITS)}, `shard` is (index, count) with 0 <= index < count. "
-                f"Received: {split!r}, {shard}"
-            )
+        if split not in SPLITS:
+            raise InputError(f"`split` is one of {', '.join(SPLITS)}. Received: {split!r}")
         path = self._genre(name).path
         border = 0 if split == "all" else self.first_held_out(name)
         for i, line in enumerate(_lines(path)):
-            if i % count == index and (split == "all" or (i < border) == (split == "train")):
+            if split == "all" or (i < border) == (split == "train"):
                 yield line
 
     def _genre(self, name):
@@ -115,25 +113,28 @@ class Corpus:
 
 def _stem(path):
     """`prose` of `prose.txt.xz`; empty for what is no text file."""
-    for suffix in sorted(SUFFIXES, key=len, reverse=True):
-        stem = path.name.removesuffix(suffix)
-        if stem != path.name:
-            return stem if path.is_file() and GENRE.fullmatch(stem) else ""
-    return ""
+    name = path.name.lower()
+    suffix = next((suffix for suffix in SUFFIXES if name.endswith(suffix)), "")
+    is_text = suffix and not name.startswith(".") and path.is_file()
+    return path.name[: -len(suffix)] if is_text else ""
 
 
 def _lines(path):
-    with OPENERS.get(path.suffix, open)(path, "rb") as file:
+    suffix = path.suffix.lower()
+    with OPENERS.get(suffix, open)(path, "rb") as file:
         try:
             for number, line in enumerate(file, 1):
                 try:
                     text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
                 except UnicodeDecodeError as error:
+                    if suffix in OPENERS:
+                        for _ in file:  # damage shows in the checksum at the end only
+                            pass
                     raise InputError(
                         f"{path}:{number}: not UTF-8: byte {line[error.start]:#04x} at {error.start} of the line. "
                         "Save the file as UTF-8."
                     ) from None
                 if text:
                     yield text
-        except (EOFError, lzma.LZMAError, gzip.BadGzipFile) as error:
-            raise InputError(f"{path} is cut or no {path.suffix} file: {error}. Take the file again.") from error
+        except DAMAGE as error:
+            raise InputError(f"{path} is cut, damaged or no {suffix} file: {error}. Take the file again.") from error

@@ -1,16 +1,20 @@
 """Which tokens a masked language model has to guess: random tokens, whole words or spans, by BERT's 80/10/10 rule.
 
-All three schemes choose units until the budget of a row is full; they differ only in where a unit starts: at every
-token, at every word, or at random. So one function does all, for a whole batch at once.
+All three schemes go through a row's units in random order and take those that still fit into its budget; they differ
+only in where a unit starts: at every token, at every word, or at random. So one function does all, for a whole batch at
+once.
 """
 
+import re
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from nlpgen.errors import InputError
 
 SCHEMES = ("random", "whole_word", "span")
+UNUSED = re.compile(r"\[unused\d+\]")
 SPAN_STOP, LONGEST_SPAN = 0.2, 10  # SpanBERT's geometric distribution (https://arxiv.org/abs/1907.10529, 3.1)
 
 
@@ -22,12 +26,13 @@ class Masking:
         vocab_size: ids of random tokens are below it.
         mask_id: id of `[MASK]`.
         special_ids: ids that are never chosen.
-        first_random_id: ids of random tokens start here, above `[unused…]` and the special tokens.
+        first_random_id: ids of random tokens start here, above `[unused…]`; special tokens are left out.
         scheme: `"random"` (Devlin et al., 2018), `"whole_word"` (Cui et al., 2019, https://arxiv.org/abs/1906.08101)
             or `"span"` (Joshi et al., 2019, https://arxiv.org/abs/1907.10529; lengths geometric with p 0.2, at most
             10).
-        rate: share of a row's positions to choose. A row has `round(rate * length)` places for them; whole words and
-            spans that would go over stay out.
+        rate: share of a row's tokens to choose, special tokens and padding not counted: `round(rate * tokens)`, at
+            least one. Whole words and spans that would go over stay out, and shorter ones come in their place, as in
+            BERT's own code: the shorter are chosen somewhat more often.
         mask_share, random_share: of the chosen tokens, which share becomes `[MASK]`, and which a random token; the
             rest stays.
 
@@ -38,7 +43,7 @@ class Masking:
     vocab_size: int
     mask_id: int
     special_ids: tuple
-    first_random_id: int = 104
+    first_random_id: int
     scheme: str = "random"
     rate: float = 0.15
     mask_share: float = 0.8
@@ -57,6 +62,34 @@ class Masking:
                 f"`first_random_id` must be an id of the vocabulary of {self.vocab_size:,} tokens. "
                 f"Received: {self.first_random_id}"
             )
+
+    @classmethod
+    def for_tokenizer(cls, tokenizer, **options):
+        """A masking for the ids of a tokenizer; random tokens are neither special nor `[unused…]`.
+
+        Args:
+            tokenizer: a `Tokenizer`.
+            options: `scheme`, `rate`, `mask_share`, `random_share`.
+
+        Raises:
+            VocabularyError: if there is no `[MASK]`.
+        """
+        special = tokenizer.special_ids
+        tokens = enumerate(tokenizer.vocab.tokens)
+        first = next(
+            (i for i, token in tokens if i not in special and not UNUSED.fullmatch(token)), len(tokenizer.vocab)
+        )
+        return cls(len(tokenizer.vocab), tokenizer.mask_id, tuple(sorted(special)), first, **options)
+
+    @classmethod
+    def for_judging(cls, tokenizer, rate=0.15):
+        """The masking that models are judged by: random tokens, all of which become `[MASK]`."""
+        return cls.for_tokenizer(tokenizer, rate=rate, mask_share=1.0, random_share=0.0)
+
+    @cached_property
+    def random_ids(self):
+        """The ids of random tokens."""
+        return np.setdiff1d(np.arange(self.first_random_id, self.vocab_size, dtype="int32"), self.special_ids)
 
     def places(self, length):
         """How many positions of a row of `length` tokens are guessed at most."""
@@ -87,7 +120,7 @@ class Masking:
         targets = np.take_along_axis(rows, positions, axis=1)
         positions, targets = positions * weights, targets * weights
         u = rng.random(rows.shape, dtype="float32")
-        noise = rng.integers(self.first_random_id, self.vocab_size, rows.shape, dtype="int32")
+        noise = self.random_ids[rng.integers(len(self.random_ids), size=rows.shape)]
         inputs = np.where(chosen & (u < self.mask_share), self.mask_id, rows)
         random = chosen & (u >= self.mask_share) & (u < self.mask_share + self.random_share)
         return np.where(random, noise, inputs).astype("int32"), positions, targets, weights.astype("float32")
@@ -106,24 +139,23 @@ class Masking:
             starts = random_starts(rows.shape, rng)
         else:
             starts = np.ones(rows.shape, bool)
-        # Every free token gets its unit's random rank: units also end at special tokens.
+        # Units also end at special tokens, which are units of no size.
         starts = starts | ~free | np.roll(~free, 1, axis=1)
         starts[:, 0] = True
-        unit = np.cumsum(starts, axis=1) - 1 + np.arange(batch)[:, None] * length
-        rank = rng.random(batch * length, dtype="float32")[unit]
-        rank[~free] = 2.0
-        order = np.argsort(rank, axis=1, kind="stable")  # units in random order, the tokens of a unit together
-        free_sorted, unit_sorted = (np.take_along_axis(x, order, axis=1) for x in (free, unit))
-        within = np.cumsum(free_sorted, axis=1) <= self.places(length)
-        # A unit is in if its last token is: take the value at the end of its run.
-        last = np.ones_like(within)
-        last[:, :-1] = unit_sorted[:, 1:] != unit_sorted[:, :-1]
-        ends_at = np.where(last, np.arange(length), length)
-        ends_at = np.minimum.accumulate(ends_at[:, ::-1], axis=1)[:, ::-1]
-        taken = np.take_along_axis(within, ends_at, axis=1) & free_sorted
-        chosen = np.zeros_like(free)
-        np.put_along_axis(chosen, order, taken, axis=1)
-        return chosen
+        unit = np.cumsum(starts, axis=1) - 1
+        row = np.arange(batch)[:, None]
+        sizes = np.bincount((unit + row * length)[free], minlength=batch * length).reshape(batch, length)
+        free_tokens = free.sum(axis=1)
+        left = np.where(free_tokens > 0, np.maximum(1, np.round(self.rate * free_tokens)), 0)
+        taken = np.zeros_like(free)
+        for units in np.argsort(rng.random(sizes.shape, dtype="float32"), axis=1).T:
+            size = sizes[row[:, 0], units]
+            fits = size <= left
+            taken[row[:, 0], units] = fits
+            left -= size * fits
+            if not left.any():
+                break
+        return taken[row, unit] & free
 
 
 def random_starts(shape, rng, stop=SPAN_STOP, longest=LONGEST_SPAN):

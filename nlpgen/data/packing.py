@@ -1,7 +1,8 @@
-"""Texts of any length → rows of one length, nearly without padding.
+"""Texts of any length → rows of one length, nearly without padding where their lengths differ.
 
 Long texts are cut, after a sentence where there is one; then texts are put together so that rows are full (best fit,
-the longest first, inside a window of texts that stood near each other).
+the longest first, inside a window of texts that stood near each other). Texts that all have one length leave the room
+that none of them fits into.
 """
 
 import itertools

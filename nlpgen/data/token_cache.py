@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nlpgen.checkpoints.files import existing_folder, read_json, replaced_folder, write_json
+from nlpgen.checkpoints.files import existing_folder, read_json, replaced_folder, sha256, write_json
 from nlpgen.errors import InputError
 from nlpgen.text.words import word_cutter
 
@@ -60,7 +60,7 @@ def make_cache(folder, corpus, tokenizer, words=False, progress=None):
     """Tokenise a corpus into a folder, or find that this was done.
 
     Args:
-        folder: where; a cache of another corpus, vocabulary or split there is replaced.
+        folder: where; a cache of another corpus (by its files' content), vocabulary or split there is replaced.
         corpus: a `Corpus`.
         tokenizer: a `Tokenizer`.
         words: whether to find where words start, for whole-word masking (some minutes for 50 M characters).
@@ -144,10 +144,10 @@ class TokenCache:
 
 
 def _identity(corpus, tokenizer):
-    """What a cache depends on; files are known by name and size."""
+    """What a cache depends on."""
     vocab = hashlib.sha256("\n".join(tokenizer.vocab.tokens).encode("utf-8")).hexdigest()
     return {
-        "files": {genre.path.name: genre.path.stat().st_size for genre in corpus.genres},
+        "files": {genre.path.name: sha256(genre.path) for genre in corpus.genres},
         "held_out": corpus.held_out,
         "vocabulary": vocab,
         "lowercase": getattr(tokenizer, "lowercase", None),

@@ -10,7 +10,7 @@ def held_out_rows(rows, masking, rows_per_genre=400, draws=2, seed=7):
 
     Args:
         rows: `PackedRows` of the held-out split.
-        masking: a `Masking`; every chosen token should become `[MASK]` (`mask_share=1, random_share=0`).
+        masking: `Masking.for_judging(tokenizer)`.
         rows_per_genre: most rows of a genre, evenly spread over it.
         draws: how often each row is masked, in other places.
         seed: of the masks.
@@ -32,7 +32,7 @@ def masked_accuracy(model, masked_rows, batch_size=BATCH):
     Args:
         model: a `MaskedLM`.
         masked_rows: what `held_out_rows` gave.
-        batch_size: rows at a time.
+        batch_size: rows at a time; the last batch of a genre is filled up, so that devices can share it.
 
     Returns:
         `{genre: {"accuracy", "loss", "tokens"}}`, and under `"all"` the same over all tokens.
@@ -40,10 +40,9 @@ def masked_accuracy(model, masked_rows, batch_size=BATCH):
     result = {}
     for name, (token_ids, positions, targets, weights) in masked_rows.items():
         right = loss = 0.0
-        for at in range(0, len(token_ids), batch_size):
-            part = slice(at, at + batch_size)
+        for part, n in _batches(len(token_ids), batch_size):
             inputs = {"token_ids": token_ids[part], "positions": positions[part]}
-            more = _scores(model.predict_on_batch(inputs), targets[part], weights[part])
+            more = _scores(model.predict_on_batch(inputs)[:n], targets[part[:n]], weights[part[:n]])
             right, loss = right + more[0], loss + more[1]
         n = float(weights.sum())
         result[name] = {"accuracy": right / n, "loss": loss / n, "tokens": int(n)}
@@ -65,9 +64,7 @@ def next_token_accuracy(model, rows, rows_per_genre=400, batch_size=BATCH):
     result = {}
     for name, ids in rows.rows.items():
         picked = ids[_spread(len(ids), rows_per_genre)]
-        parts = [picked[at : at + batch_size] for at in range(0, len(picked), batch_size)]
-        batches = (({"token_ids": p[:, :-1]}, p[:, 1:], (p[:, 1:] != rows.pad_id).astype("float32")) for p in parts)
-        result[name] = next_token_scores(model, batches)
+        result[name] = next_token_scores(model, _next_token_batches(picked, rows.pad_id, batch_size))
     return result | {"all": _over_all(result)}
 
 
@@ -86,6 +83,20 @@ def next_token_scores(model, batches):
         more = _scores(model.predict_on_batch(inputs), targets, weights)
         right, loss, n = right + more[0], loss + more[1], n + float(weights.sum())
     return {"accuracy": right / n, "loss": loss / n, "tokens": int(n)}
+
+
+def _next_token_batches(ids, pad_id, batch_size):
+    for part, n in _batches(len(ids), batch_size):
+        batch = ids[part]
+        batch[n:] = pad_id
+        yield {"token_ids": batch[:, :-1]}, batch[:, 1:], (batch[:, 1:] != pad_id).astype("float32")
+
+
+def _batches(n, size):
+    """Numbers of the rows of each batch, and how many of them count: the last is filled with row 0."""
+    for at in range(0, n, size):
+        part = np.arange(at, at + size)
+        yield np.where(part < n, part, 0), min(size, n - at)
 
 
 def _spread(n, most):

@@ -20,7 +20,8 @@ class Run(keras.callbacks.Callback):
         batches_per_update: the optimizer's accumulation.
         flops_per_token: for the share of the machine's peak; `None` to leave it out.
         peak_flops: operations a second that the machine can do at most.
-        evaluate: function without arguments to a dict of numbers, called every `evaluate_every` windows and at the end.
+        evaluate: function without arguments to a dict of numbers, called every `evaluate_every` windows and at the end;
+            with an average of the weights in their place, if the optimizer keeps one.
         out: where reports are printed; `None` for nowhere.
         writes: whether this process saves the state: one of several machines does.
 
@@ -83,8 +84,8 @@ class Run(keras.callbacks.Callback):
             report["tflops"] = round(speed * self.flops_per_token / 1e12, 4)
             if self.peak_flops:
                 report["flops_utilisation"] = round(speed * self.flops_per_token / self.peak_flops, 3)
-        if self.evaluate and (epoch + 1) % self.evaluate_every == 0:
-            report["held_out"] = self.evaluate()
+        if self.evaluate and ((epoch + 1) % self.evaluate_every == 0 or epoch + 1 == self.params["epochs"]):
+            report["held_out"] = self._judged()
         self.history.append(report)
         for name, value in report.items():
             if name not in logs and not isinstance(value, dict):
@@ -93,6 +94,19 @@ class Run(keras.callbacks.Callback):
             print("  ".join(f"{name} {value}" for name, value in report.items()), file=self.out, flush=True)
         if self.writes:
             self.save()
+
+    def _judged(self):
+        """What `evaluate` says of the weights that `fit` leaves when it ends."""
+        optimizer, variables = self.model.optimizer, self.model.trainable_variables
+        if not optimizer.use_ema:
+            return self.evaluate()
+        kept = [keras.ops.convert_to_numpy(variable) for variable in variables]
+        optimizer.finalize_variable_values(variables)
+        try:
+            return self.evaluate()
+        finally:
+            for variable, value in zip(variables, kept, strict=True):
+                variable.assign(value)
 
     def save(self):
         """Write the state."""
@@ -109,19 +123,19 @@ def pretrain(model, batches, run, steps, window, callbacks=()):
         batches: function from the number of a batch to an iterator of batches from there on.
         run: a `Run`.
         steps: updates in all, those before the resumption included.
-        window: updates between two reports; `steps` is rounded up to a multiple.
+        window: updates between two reports; `steps` is a multiple.
         callbacks: further callbacks of Keras.
 
     Returns:
         `run.history`.
 
     Raises:
-        InputError: if `steps` or `window` is not positive, or the saved step is not at the end of a window.
+        InputError: if `steps` or `window` is not positive, or `steps` or the saved step is not at the end of a window.
         TrainingDiverged: if the loss is no longer a number; the state of the window before is kept.
     """
-    if steps < 1 or window < 1 or run.step % window:
+    if steps < 1 or window < 1 or steps % window or run.step % window:
         raise InputError(
-            f"`steps` and `window` must be positive, and the saved step {run.step:,} a multiple of `window`. "
+            f"`steps` and `window` must be positive, `steps` and the saved step {run.step:,} multiples of `window`. "
             f"Received: steps={steps}, window={window}"
         )
     if run.step < steps:
@@ -129,7 +143,7 @@ def pretrain(model, batches, run, steps, window, callbacks=()):
             batches(run.step * run.batches_per_update),
             steps_per_epoch=window * run.batches_per_update,
             initial_epoch=run.step // window,
-            epochs=-(-steps // window),
+            epochs=steps // window,
             callbacks=[run, *callbacks],
             shuffle=False,
             verbose=0,

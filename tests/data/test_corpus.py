@@ -1,6 +1,6 @@
 import gzip
-import itertools
 import lzma
+import random
 
 import pytest
 
@@ -40,16 +40,38 @@ def test_a_small_file_holds_out_one_line(folder):
     assert list(Corpus(folder, held_out=0).lines("small")) == ["只有", "三", "行"]
 
 
-def test_shards_partition_the_lines(folder):
-    corpus = Corpus(folder)
-    shards = [list(corpus.lines("plain", shard=(i, 3))) for i in range(3)]
-    assert sorted(itertools.chain(*shards)) == sorted(corpus.lines("plain"))
-    assert max(map(len, shards)) - min(map(len, shards)) <= 1
+def test_a_name_may_be_any(tmp_path):
+    for name in ("news 2024.txt", "v1.2.TXT", "新闻.txt.gz", ".hidden.txt", "notes.md"):
+        content = "好\n坏\n".encode()
+        (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    corpus = Corpus(tmp_path)
+    assert corpus.names == ["news 2024", "v1.2", "新闻"]
+    assert [list(corpus.lines(name, "all")) for name in corpus.names] == [["好", "坏"]] * 3
 
 
 def test_a_line_that_is_not_utf8_is_named(tmp_path):
     (tmp_path / "bad.txt").write_bytes("好\n坏".encode() + b"\xff\n")
     with pytest.raises(InputError, match=r"bad\.txt:2: not UTF-8: byte 0xff at 3"):
+        list(Corpus(tmp_path).lines("bad"))
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("suffix", ["gz", "xz"])
+def test_damage_in_the_middle_is_named(tmp_path, suffix, seed):
+    """Whether it shows in the packing itself, in characters that are none, or in the checksum only."""
+    rng = random.Random(seed)
+    text = "\n".join("".join(rng.choices("天地玄黄宇宙洪荒", k=20)) for _ in range(200)).encode()
+    packed = bytearray((gzip if suffix == "gz" else lzma).compress(text))
+    packed[len(packed) // 2 + 50 * seed] ^= 0xFF
+    path = tmp_path / f"a.txt.{suffix}"
+    path.write_bytes(packed)
+    with pytest.raises(InputError, match=rf"a\.txt\.{suffix} is cut, damaged or no \.{suffix} file"):
+        list(Corpus(tmp_path).lines("a"))
+
+
+def test_a_packed_line_that_is_not_utf8_is_named(tmp_path):
+    (tmp_path / "bad.txt.gz").write_bytes(gzip.compress("好\n坏".encode() + b"\xff\n"))
+    with pytest.raises(InputError, match=r"bad\.txt\.gz:2: not UTF-8: byte 0xff at 3"):
         list(Corpus(tmp_path).lines("bad"))
 
 
@@ -70,6 +92,8 @@ def test_errors_name_what_there_is(folder, tmp_path):
         list(Corpus(folder).lines("law"))
     with pytest.raises(InputError, match="`split` is one of"):
         list(Corpus(folder).lines("plain", "test"))
+    with pytest.raises(InputError, match="`genres` is empty"):
+        Corpus(folder, [])
     with pytest.raises(InputError, match="`held_out` is a share"):
         Corpus(folder, held_out=1.0)
     (folder / "plain.txt.gz").write_bytes(gzip.compress(b"x"))

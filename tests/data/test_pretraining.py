@@ -57,6 +57,9 @@ def test_a_cache_is_made_once_and_again_for_another_vocabulary(tmp_path, tokeniz
     for vocab in (tokenizer.vocab, tokenizer.vocab, Vocab([*tokenizer.vocab.tokens, "猫"])):
         make_cache(tmp_path / "cache", Corpus(tmp_path), WordPieceTokenizer(vocab), progress=made.append)
     assert len(made) == 4  # two splits, twice
+    (tmp_path / "a.txt").write_text("今天\n明天\n看书\n", encoding="utf-8")  # as long as before
+    make_cache(tmp_path / "cache", Corpus(tmp_path), WordPieceTokenizer(vocab), progress=made.append)
+    assert len(made) == 6
     assert not list(tmp_path.glob(".cache*"))
 
 
@@ -107,7 +110,7 @@ def test_genre_power_levels_the_genres(cache, tokenizer):
 
 
 def test_batches_depend_on_seed_and_number_only(rows, cache, tokenizer):
-    masking = Masking(len(tokenizer.vocab), tokenizer.mask_id, tuple(tokenizer.special_ids))
+    masking = Masking.for_tokenizer(tokenizer)
     again = PackedRows(cache, tokenizer, 16, seed=3)
     other = PackedRows(cache, tokenizer, 16, seed=4)
     far = 1000  # many rounds on
@@ -120,14 +123,14 @@ def test_batches_depend_on_seed_and_number_only(rows, cache, tokenizer):
 
 
 def test_masks_are_new_when_a_row_comes_again(rows, tokenizer):
-    masking = Masking(len(tokenizer.vocab), tokenizer.mask_id, tuple(tokenizer.special_ids))
+    masking = Masking.for_tokenizer(tokenizer)
     ids = rows.rows["a"][:1].repeat(8, axis=0)
     first, second = (masking(ids, np.random.default_rng((0, index)))[1] for index in (0, 1))
     assert not np.array_equal(first, second)
 
 
 def test_shards_make_up_the_batch(rows, tokenizer):
-    masking = Masking(len(tokenizer.vocab), tokenizer.mask_id, tuple(tokenizer.special_ids), scheme="whole_word")
+    masking = Masking.for_tokenizer(tokenizer, scheme="whole_word")
     whole = masked_lm_batch(rows, masking, 5, 8)
     parts = [masked_lm_batch(rows, masking, 5, 8, shard=(i, 2)) for i in range(2)]
     for of_whole, *of_parts in zip(_flat(whole), *map(_flat, parts), strict=True):
