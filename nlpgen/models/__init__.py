@@ -12,6 +12,7 @@ from nlpgen.models.ernie import Ernie, ErnieConfig
 from nlpgen.models.gpt import GPT, GPTConfig
 from nlpgen.models.gpt2 import GPT2, GPT2Config
 from nlpgen.models.gpt2_ml import GPT2ML, GPT2MLConfig
+from nlpgen.models.inspect import describe
 from nlpgen.models.llama import Llama, LlamaConfig
 from nlpgen.models.loading import backbone_of
 from nlpgen.models.masked_lm import FilledMask, MaskedLM
@@ -89,5 +90,6 @@ __all__ = [
     "T5Encoder",
     "architecture_of",
     "backbone_of",
+    "describe",
     "load_tagger",
 ]

@@ -9,7 +9,6 @@ import re
 from dataclasses import dataclass
 
 import keras
-import numpy as np
 from keras import ops
 
 from nlpgen.checkpoints import Transposed, under
@@ -24,7 +23,7 @@ from nlpgen.layers import (
     make_norm,
     padding_mask,
 )
-from nlpgen.models.backbone import Backbone
+from nlpgen.models.backbone import Backbone, untied_if_held
 from nlpgen.models.config import Config
 
 ENCODER, DECODER = "encoder/block_{i:03d}", "decoder/block_{i:03d}"
@@ -49,8 +48,8 @@ class T5Config(Config):
         relative_attention_num_buckets, relative_attention_max_distance: see `relative_position_buckets`.
         tie_word_embeddings: whether the head is the token embedding. Where a checkpoint has a head that is not, that
             counts.
-        scale_decoder_outputs: whether the head divides its input by `sqrt(hidden_size)`. By default where it is tied,
-            as Google and Hugging Face do; bert4keras does so always.
+        scale_decoder_outputs: whether the head divides its input by `sqrt(hidden_size)`. By default a T5's does where
+            it is tied and an mT5's never, as in Google's and Hugging Face's code; bert4keras' does always.
         cross_position_bias: whether attention to the source has the decoder's relative positions too, bert4keras'
             option of that name. T5-PEGASUS was trained with it; Google's releases have none.
         decoder_start_token_id: what a target starts with; `pad_token_id` by default.
@@ -295,7 +294,8 @@ class T5Encoder(Backbone):
 class T5(Backbone):
     """The encoder for a source, and a decoder for a target: causal blocks that also attend to the encoder's output.
 
-    Its `encoder` is a `T5Encoder`, which may stand alone. The decoder's keys and values can be kept as those of
+    Its `encoder` is a `T5Encoder`, which may stand alone. `scales_tied_head` says what `scale_decoder_outputs` is by
+    default, where the head is the token embedding. The decoder's keys and values can be kept as those of
     `Decoder`; then `inputs` has `source_keys_values`, and `token_ids` or `padding_mask` of the source::
 
         kept = t5.source_keys_values(t5.encode_source(inputs))
@@ -333,6 +333,7 @@ class T5(Backbone):
     heads = {"seq2seq_lm": {"projection": HEAD}}
     # Left in Hugging Face's first ports; its own classes pass it over too.
     ignored = ("decoder.block.0.layer.1.EncDecAttention.relative_attention_bias",)
+    scales_tied_head = True
     longest = None
 
     def __init__(self, config, **kwargs):
@@ -349,13 +350,11 @@ class T5(Backbone):
 
     @classmethod
     def config_of(cls, folder):
-        config, tensors = super().config_of(folder), folder.tensors
-        head, tied = f"{HEAD}/kernel", config.tie_word_embeddings
-        if tied and head in tensors and not np.array_equal(tensors[head].T, tensors[TABLE]):
-            return config.replace(
-                tie_word_embeddings=False
-            )  # as in the mT5 of transformers 5, whose config says "tied"
-        return config
+        return untied_if_held(super().config_of(folder), folder, *cls.vocabulary_names)
+
+    @property
+    def export_inputs(self):
+        return "token_ids", "decoder_token_ids"
 
     @property
     def embeddings(self):
@@ -468,6 +467,7 @@ class MT5(T5):
 
     encoder_class = MT5Encoder
     model_type = "mt5"
+    scales_tied_head = False
     checkpoint_names = {path: _of_mt5(scope) for path, scope in T5.checkpoint_names.items()}
     hugging_face_names = {_of_mt5(scope): name for scope, name in T5.hugging_face_names.items()}
     has = (TABLE, "encoder/rms_norm/scale")

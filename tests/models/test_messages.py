@@ -35,7 +35,7 @@ from nlpgen.checkpoints.safetensors import WEIGHTS, write_safetensors
 from nlpgen.errors import ConfigError, InputError, VocabularyError, WeightsMismatch
 from nlpgen.models.export import signature_of
 from nlpgen.models.inspect import describe
-from tests.helpers import GOLDEN, IDS, SMALL, array, random_weights
+from tests.helpers import GOLDEN, IDS, SMALL, array, assert_close, random_weights
 
 
 @pytest.mark.parametrize("dtype", ["float99", "int8", 16])
@@ -75,7 +75,7 @@ def test_a_head_for_another_vocabulary_than_that_of_the_shared_backbone(bert_fol
         (T5, "b4k_bert", r"not those of a T5\. Use Bert\.$"),
         (T5, "hf_mt5", r"says model_type 'mt5', but T5 reads 't5'\. Use MT5\.$"),
         (T5Encoder, "b4k_mt5_1_1", r"not those of a T5Encoder\. Use MT5Encoder\.$"),
-        (MT5Encoder, "b4k_bert", r"not those of a MT5Encoder\. Use Bert\.$"),
+        (MT5Encoder, "b4k_bert", r"not those of an MT5Encoder\. Use Bert\.$"),
     ],
 )
 def test_the_class_of_a_wrong_family(cls, folder, message):
@@ -159,6 +159,47 @@ def test_ernie_knows_tasks():
     backbone = built(Ernie(ErnieConfig(**SMALL, use_task_id=True)))
     other = array(backbone({"token_ids": IDS, "task_ids": np.ones_like(IDS)}))
     assert np.abs(other - array(backbone({"token_ids": IDS}))).max() > 0.1
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("verb", ["__call__", "predict", "predict_on_batch"])
+def test_a_refused_input_leaves_the_model_usable(verb):
+    """On JAX, Keras takes the weights out of a model at first, and gives them back only if nothing is raised."""
+    model = built(CausalLM(GPT2(GPT2Config(**SMALL))))
+    good = {"token_ids": IDS}
+    before = array(model(good))
+    for bad, message in (
+        ({"token_ids": np.ones((1, 21), "int32")}, "21 positions"),
+        ({"token_ids": IDS + 50}, r"(?s)GPT2 has no such rows or places.*`token_ids` must be from 0 to 49.*50 to 62"),
+        ({"token_ids": IDS, "token_type_ids": IDS}, "GPT2 knows"),
+    ):
+        with pytest.raises(InputError, match=message):
+            getattr(model, verb)(bad)
+    np.testing.assert_array_equal(array(model(good)), before)
+    assert_close(model.predict(good, verbose=0), before)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "ids", "message"),
+    [
+        (lambda: Bert(BertConfig(**SMALL)), {"segment_ids": IDS}, r"`segment_ids` must be from 0 to 1\. .*0 to 12$"),
+        (lambda: Bert(BertConfig(**SMALL)), {"position_ids": IDS + 9}, r"`position_ids` must be from 0 to 19\. .*9 to"),
+        (lambda: Roberta(RobertaConfig(**SMALL)), {"position_ids": IDS + 9}, "`position_ids` must be from 0 to 17"),
+        (lambda: Bert(BertConfig(**SMALL)), {"positions": IDS}, r"`positions` must be from 0 to 6\. .*0 to 12$"),
+        (lambda: Bert(BertConfig(**SMALL)), {"token_ids": IDS - 1}, r"`token_ids` must be from 0 to 49\. .*-1 to 11$"),
+        (lambda: Bert(BertConfig(**SMALL)), {"token_ids": IDS[0]}, r"must be an array \(batch, length\)"),
+        (lambda: Ernie(ErnieConfig(**SMALL, use_task_id=True)), {"task_ids": IDS}, "`task_ids` must be from 0 to 2"),
+        (
+            lambda: T5(T5Config(**OF_T5)),
+            {"decoder_token_ids": IDS[:, :3] + 50, "positions": np.array([[1, 3]])},
+            r"(?s)`decoder_token_ids` must be from 0 to 49.*`positions` must be from 0 to 2\. Received: 1 to 3",
+        ),
+    ],
+)
+def test_ids_that_no_table_has(backbone, ids, message):
+    """For which JAX would give NaN."""
+    with pytest.raises(InputError, match=message):
+        backbone()({"token_ids": IDS, **ids})
 
 
 @pytest.mark.backends
