@@ -238,8 +238,8 @@ class Encoder(Backbone):
         super().check_inputs(inputs)
         if inputs.get("condition") is not None and self.config.condition_size is None:
             raise InputError(
-                f"This {type(self).__name__} has no conditional norms, so `condition` would not be read: leave it away, or make the "
-                "model with `condition_size`."
+                f"This {type(self).__name__} has no conditional norms, so `condition` would not be read: leave it "
+                "away, or make the model with `condition_size`."
             )
 
     def embed(self, inputs):

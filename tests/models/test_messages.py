@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from nlpgen import (
     GPT2,
     T5,
+    AlbertConfig,
     Bert,
     BertConfig,
     CausalLM,
@@ -25,6 +27,8 @@ from nlpgen import (
     ReplacedTokenDetector,
     Roberta,
     RobertaConfig,
+    RoFormerV2,
+    RoFormerV2Config,
     SequenceClassifier,
     SequenceTagger,
     SpanTagger,
@@ -302,6 +306,50 @@ def test_an_application_of_others():
     with pytest.raises(ConfigError, match=r"one of encoder\. Received: 'lm'\. application='lm' is an option") as error:
         Electra(ElectraConfig(**SMALL, application="lm"))
     assert not {"Electra", "Encoder"} & set(re.findall(r"\w+", str(error.value).partition("option of")[2]))
+
+
+def test_a_type_that_the_tensors_are_not_of(tmp_path):
+    with pytest.raises(
+        ConfigError, match=r"^`model_type='nezha'`, but the tensors .* 'bert'\. Leave it away, or give 'bert'"
+    ):
+        MaskedLM.from_pretrained(GOLDEN / "b4k_bert", model_type="nezha")
+    shutil.copytree(GOLDEN / "hf_roberta_mlm", tmp_path, dirs_exist_ok=True)
+    config = json.loads((tmp_path / "config.json").read_text())
+    for said, message in (
+        ("xlm-roberta", r"named as those of 'roberta': say there which it is, or give `model_type` when loading\.$"),
+        (
+            "xmod",
+            r"nlpgen does not build 'xmod': its tensors are named as those of 'roberta', but what it computes is not",
+        ),
+        (
+            "bert",
+            r"^\S+config\.json has model_type 'bert', but the tensors .* 'roberta'\. Say 'roberta' there, or give",
+        ),
+    ):
+        (tmp_path / "config.json").write_text(json.dumps(config | {"model_type": said}))
+        with pytest.raises(ConfigError, match=message):
+            MaskedLM.from_pretrained(tmp_path)
+
+
+def test_a_head_that_the_architecture_has_not():
+    with pytest.raises(ConfigError, match=r"Bert has no head 'causal_lm', which CausalLM needs\. .*application='lm'"):
+        CausalLM.from_pretrained(GOLDEN / "b4k_bert")
+    with pytest.raises(ConfigError, match=r"RoFormerV2 has no head 'next_sentence', which NextSentence needs"):
+        NextSentence(RoFormerV2(RoFormerV2Config(**SMALL)))
+
+
+@pytest.mark.parametrize("options", [{"type_vocab_size": 0}, {"shared_segment_embeddings": True}])
+def test_what_is_taken_away_is_no_news(options):
+    MaskedLM.from_pretrained(GOLDEN / "b4k_bert", **options)  # a warning would fail
+
+
+def test_fields_of_others():
+    with pytest.raises(
+        ConfigError, match=r"has no field num_hidden_groups\..*`num_hidden_groups` is a field of: Albert\.$"
+    ):
+        Bert.from_pretrained(GOLDEN / "b4k_bert", num_hidden_groups=2)
+    with pytest.raises(ConfigError, match=r"config\.json does not describe an AlbertConfig"):
+        AlbertConfig.from_dict({}, "config.json")
 
 
 def test_an_onnx_file_is_no_folder(tmp_path):
