@@ -28,7 +28,8 @@ from nlpgen.models.roformer_v2 import RoFormerV2, RoFormerV2Config
 from nlpgen.models.rotary_decoder import RotaryDecoder
 from nlpgen.models.sentence_encoder import SENTENCE_POOLINGS, SentenceEncoder
 from nlpgen.models.seq2seq_lm import Seq2SeqLM
-from nlpgen.models.t5 import MT5, T5, MT5Encoder, T5Config, T5Encoder
+from nlpgen.models.t5 import MT5, T5, MT5Encoder, T5Encoder
+from nlpgen.models.t5_config import T5Config
 from nlpgen.models.tagger import POINTERS, TAG_DECODERS, SequenceTagger, SpanTagger, load_tagger
 
 __all__ = [

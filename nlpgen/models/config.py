@@ -130,11 +130,11 @@ class Config:
         """A sentence on what an unknown field is here, or nothing."""
         if name in BERT4KERAS:
             return f" bert4keras' `{name}` is {BERT4KERAS[name]} here."
-        near = difflib.get_close_matches(name, [field.name for field in dataclasses.fields(self)], n=1, cutoff=0.75)
-        if near:
-            return f" Did you mean `{near[0]}` for `{name}`?"
         others = sorted(_name_of(cls) for cls in _architectures() if name in cls.__dataclass_fields__)
-        return f" `{name}` is a field of: {', '.join(others)}." if others else ""
+        if others:
+            return f" `{name}` is a field of: {', '.join(others)}."
+        near = difflib.get_close_matches(name, [field.name for field in dataclasses.fields(self)], n=1, cutoff=0.75)
+        return f" Did you mean `{near[0]}` for `{name}`?" if near else ""
 
     @staticmethod
     def _having_application(value):
