@@ -192,7 +192,9 @@ def in_transformers(model, x, out, folder):
         return "—"
     import torch
 
-    names = {"token_ids": "input_ids", "decoder_token_ids": "decoder_input_ids"}
+    from nlpgen.models.backbone import INPUTS_THERE
+
+    names = {ours: theirs for theirs, ours in INPUTS_THERE.items()}
     inputs = {names[name]: torch.tensor(value).long() for name, value in x.items()}
     mask = x["token_ids"] != (model.backbone.config.pad_token_id or 0)
     with torch.no_grad():

@@ -46,6 +46,7 @@ from nlpgen.models import (
     SpanTagger,
     T5Config,
     T5Encoder,
+    describe,
 )
 from nlpgen.prompts import Candidates, Pattern, PETClassifier, PTuningClassifier, Verbalizer
 from nlpgen.tasks import Entity, TextClassifier, TokenClassifier
@@ -120,6 +121,7 @@ __all__ = [
     "Vocab",
     "WordPieceTokenizer",
     "__version__",
+    "describe",
     "embedded_models",
     "read_tokenizer",
 ]

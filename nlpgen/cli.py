@@ -15,8 +15,8 @@ from rich.progress import Progress
 from nlpgen.cli_fewshot import add_fewshot
 from nlpgen.cli_options import add_model_options, add_task_options, label_words, load_masked_lm
 from nlpgen.errors import InputError, NlpgenError
-from nlpgen.models import ARCHITECTURES, MaskedLM
-from nlpgen.models.inspect import convert, describe
+from nlpgen.models import ARCHITECTURES, MaskedLM, describe
+from nlpgen.models.inspect import convert
 from nlpgen.prompts import PETClassifier
 from nlpgen.version import __version__
 
@@ -163,6 +163,7 @@ def _inspect(options):
         verdict = {True: "no better than chance", False: "better than chance", None: "cannot tell"}[random]
         print(f"masked-language-model head: {verdict}", file=sys.stderr)
     print(json.dumps(found.to_dict(), ensure_ascii=False, indent=1) if options.json else found)
+    return 0 if found.is_known else 2
 
 
 def _convert(options):

@@ -67,3 +67,8 @@ class CheckpointWarning(UserWarning):
 
 class InputWarning(UserWarning):
     """Something in texts or labels that a user should know, but that does not stop."""
+
+
+def with_article(name):
+    """The name of a class in a sentence: "a Bert", "an Albert", "an MT5"."""
+    return f"{'an' if name[0] in 'AEIO' or name.startswith('MT') else 'a'} {name}"

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import pytest
 
 from nlpgen.cli import _parser, main
 from nlpgen.version import __version__
+from tests.helpers import GOLDEN
 
 
 def run(capsys, *arguments):
@@ -52,6 +54,16 @@ def test_inspect(capsys, bert_folder):
     assert "named by no row of the table: none" in out
     code, out, _ = run(capsys, "inspect", "bert-tiny-zh", "--json")
     assert json.loads(out)["architecture"] == "Bert"
+
+
+def test_inspect_of_a_family_that_is_not_built(capsys, tmp_path):
+    shutil.copytree(GOLDEN / "hf_llama", tmp_path, dirs_exist_ok=True)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"model_type": "mistral"}))
+    code, out, _ = run(capsys, "inspect", tmp_path)
+    assert code == 2
+    assert "nlpgen does not build 'mistral': its tensors are named as those of 'llama', but" in out
+    assert not any(word in out for word in ("give `model_type`", "not read", "missing", "heads:"))
 
 
 def test_convert(capsys, bert_folder, tmp_path):

@@ -6,6 +6,7 @@ what the defect is. Of number 13 one half is still to come: exact decoding of an
 
 import dataclasses
 import math
+import re
 import shutil
 import unicodedata
 
@@ -23,7 +24,7 @@ from nlpgen.errors import CheckpointWarning, ConfigError, WeightsMismatch
 from nlpgen.generation import Beam
 from nlpgen.layers import MultiHeadAttention
 from nlpgen.models.architectures import ARCHITECTURES
-from nlpgen.text.vocab import is_cjk, is_punctuation
+from nlpgen.prompts import PTuningClassifier
 from nlpgen.training import adamw
 from tests.helpers import GOLDEN, IDS, SEGMENTS, SMALL, array, assert_close, random_weights
 
@@ -78,7 +79,10 @@ def test_trap_02_an_id_is_the_number_of_its_line(tmp_path):
 
 
 def test_trap_03_what_is_missing_and_what_is_unused_is_listed(bert_folder, tmp_path):
-    """The first missing variable stops bert4keras; its flag to go on crashes; what is unused it never says."""
+    """The first missing variable stops bert4keras; its flag to go on crashes; what is unused it never says.
+
+    There is no lenient mode here, on purpose: a weight that stays random is a model that nobody trained.
+    """
     tensors = _tensors(bert_folder)
     gone = ["bert/encoder/layer_0/output/dense/bias", "bert/encoder/layer_1/attention/self/key/kernel"]
     _tensorflow_folder(tmp_path / "gone", bert_folder, {k: v for k, v in tensors.items() if k not in gone})
@@ -252,11 +256,19 @@ def test_trap_12_ids_are_those_of_the_published_algorithm(lowercase):
         assert tokenizer.encode(text).token_ids[1:-1] == list(_wordpiece(text, vocab, lowercase)), repr(text)
 
 
+# Of BERT's tokenization.py: the blocks of CJK ideographs, and ASCII that Unicode does not call punctuation.
+IDEOGRAPHS = re.compile(
+    "[\u4e00-\u9fff\u3400-\u4dbf\U00020000-\U0002a6df\U0002a700-\U0002b73f\U0002b740-\U0002b81f"
+    "\U0002b820-\U0002ceaf\uf900-\ufaff\U0002f800-\U0002fa1f]"
+)
+SYMBOLS = "$+<=>^`|~"
+
+
 def _wordpiece(text, vocab, lowercase):
     kept = (c for c in text if c in "\t\n\r" or unicodedata.category(c)[0] != "C")
-    text = "".join(f" {c} " if is_cjk(c) else c for c in kept)
+    text = IDEOGRAPHS.sub(r" \g<0> ", "".join(kept))
     text = _normalised_words(text) if lowercase else text
-    for word in "".join(f" {c} " if is_punctuation(c) else c for c in text).split():
+    for word in "".join(f" {c} " if c in SYMBOLS or unicodedata.category(c)[0] == "P" else c for c in text).split():
         pieces, start = [], 0
         while start < len(word) <= 100:
             ends = (e for e in range(len(word), start, -1) if "##" * (start > 0) + word[start:e] in vocab)
@@ -327,34 +339,24 @@ def test_trap_15_an_optimizer_changes_no_other():
     assert [dict(vars(cls)) for cls in classes] == before
 
 
-class SoftPrompt(keras.Model):
-    """Vectors of their own in place of the first tokens' embeddings, before a model that stays as it is."""
-
-    def __init__(self, lm, n):
-        super().__init__()
-        self.lm, self.n = lm, n
-        lm.trainable = False
-        self.prompt = self.add_weight(shape=(n, lm.backbone.config.hidden_size), initializer="normal", name="prompt")
-
-    def call(self, inputs):
-        x = self.lm.backbone.embed(inputs)
-        prompt = ops.broadcast_to(self.prompt, (ops.shape(x)[0], *self.prompt.shape))
-        return self.lm.logits(self.lm.backbone.encode(ops.concatenate([prompt, x[:, self.n :]], axis=1), inputs))
-
-
-def test_trap_16_a_soft_prompt_is_all_that_is_trained():
+@pytest.mark.parametrize("trainable", ["prompt", "prompt+head"])
+def test_trap_16_a_soft_prompt_is_all_that_is_trained(trainable):
     """P-tuning's example trains rows of the token embedding behind a gradient mask: weight decay moves the others."""
-    lm = built(MaskedLM(Bert(small(Bert, **TO_TRAIN))))
-    model = SoftPrompt(lm, 3)
-    before, prompt = lm.get_weights(), array(model.prompt)
-    model.compile(
-        adamw(0.1, weight_decay=0.5, no_decay=()), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    )
-    model.fit({"token_ids": IDS}, IDS, epochs=3, verbose=0)
-    assert [w.path for w in model.trainable_variables] == [model.prompt.path]
-    assert np.abs(array(model.prompt) - prompt).min() > 0
+    lm = MaskedLM.from_pretrained("bert-tiny-zh", num_hidden_layers=1)
+    before = lm.get_weights()
+    texts, labels = ["房间干净，下次还来", "又脏又吵，再也不来"], ["正面", "负面"]
+    options = {"epochs": 2, "learning_rate": 0.1, "head_learning_rate": 0.1, "weight_decay": 0.5, "max_length": 24}
+    clf = PTuningClassifier(lm, "[P*2][MASK]{text}", {"正面": "很", "负面": "不"}, trainable, **options)
+    clf.fit(texts, labels)
+    untouched = lm.weights if trainable == "prompt" else lm.backbone.weights
+    moved = {w.path.split("/")[0] for w in clf._scorer.model.trainable_variables}
+    assert (moved == {"virtual_tokens"}) is (trainable == "prompt")
+    assert len(clf.lm_.weights) == len(lm.weights)
     for old, new in zip(before, lm.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
+    ours = {id(w) for w in untouched}
+    for old, w, theirs in zip(before, clf.lm_.weights, lm.weights, strict=True):
+        assert np.array_equal(old, array(w)) is (id(theirs) in ours), w.path
 
 
 def test_trap_17_albert_groups_are_followed():

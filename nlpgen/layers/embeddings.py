@@ -64,6 +64,14 @@ class InputEmbeddings(keras.layers.Layer):
         self.norm = None if norm is False else make_norm(name="norm", dtype=self.dtype_policy, **(norm or {}))
         self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
 
+    @property
+    def rows(self):
+        """`{call argument: rows of its table}`, of those that have one."""
+        segment = self.token if self.shared_segments else self.segment
+        tables = {"token_ids": self.token, "segment_ids": segment, "task_ids": self.task}
+        rows = {name: table.input_dim for name, table in tables.items() if table is not None}
+        return rows if self.position is None else rows | {"position_ids": self.position.longest}
+
     def build(self, token_ids_shape, *_, **__):
         for layer in filter(None, (self.token, self.segment, self.position, self.task)):
             layer.build(token_ids_shape)

@@ -12,6 +12,7 @@ from nlpgen.models.ernie import Ernie, ErnieConfig
 from nlpgen.models.gpt import GPT, GPTConfig
 from nlpgen.models.gpt2 import GPT2, GPT2Config
 from nlpgen.models.gpt2_ml import GPT2ML, GPT2MLConfig
+from nlpgen.models.inspect import describe
 from nlpgen.models.llama import Llama, LlamaConfig
 from nlpgen.models.loading import backbone_of
 from nlpgen.models.masked_lm import FilledMask, MaskedLM
@@ -27,7 +28,8 @@ from nlpgen.models.roformer_v2 import RoFormerV2, RoFormerV2Config
 from nlpgen.models.rotary_decoder import RotaryDecoder
 from nlpgen.models.sentence_encoder import SENTENCE_POOLINGS, SentenceEncoder
 from nlpgen.models.seq2seq_lm import Seq2SeqLM
-from nlpgen.models.t5 import MT5, T5, MT5Encoder, T5Config, T5Encoder
+from nlpgen.models.t5 import MT5, T5, MT5Encoder, T5Encoder
+from nlpgen.models.t5_config import T5Config
 from nlpgen.models.tagger import POINTERS, TAG_DECODERS, SequenceTagger, SpanTagger, load_tagger
 
 __all__ = [
@@ -89,5 +91,6 @@ __all__ = [
     "T5Encoder",
     "architecture_of",
     "backbone_of",
+    "describe",
     "load_tagger",
 ]

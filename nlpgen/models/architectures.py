@@ -44,6 +44,8 @@ ARCHITECTURES = {
         T5,
     )
 }
+# Other names that Hugging Face has for an architecture of ours.
+SAME_FORM = ("camembert", "xlm-roberta")
 
 
 def architecture_of(folder, head=None):
@@ -61,13 +63,25 @@ def architecture_of(folder, head=None):
     if len(likely) == 1 and (said is None or likely[0].is_called(folder)):
         return likely[0].held_by(folder)
     names = " or ".join(repr(cls.model_type) for cls in likely)
+    if str(said) in ARCHITECTURES and likely:
+        where, remedy = f"`model_type={said!r}`", f"Leave it away, or give {names}"
+        if not folder.type_is_given:
+            where, remedy = (
+                f"{folder.config_path} has model_type {said!r}",
+                f"Say {names} there, or give it when loading",
+            )
+        raise ConfigError(f"{where}, but the tensors are named as those of {names}. {remedy}.")
     what = "no `model_type`" if said is None else f"model_type {said!r}"
     some = ", ".join(folder.tensors.original(name) or name for name in islice(folder.tensors, 3))
     hint = f"Its tensors have no known names: {some or 'there are none'}, …"
-    if likely:
-        hint = f"Its tensors are named as those of {names}: say there which it is, or give `model_type` when loading."
     if folder.type_is_given:
         near = difflib.get_close_matches(str(said), ARCHITECTURES, n=1)
-        hint = f"Did you mean {near[0]!r}? " if near and near[0] != said else ""
+        hint = f"Did you mean {near[0]!r}? " if near else ""
         hint += f"The tensors of {folder.path} are named as those of {names or 'none of these'}."
+    elif likely and (said is None or said in SAME_FORM):
+        hint = f"Its tensors are named as those of {names}: say there which it is, or give `model_type` when loading."
+    elif likely:
+        hint = (
+            f"nlpgen does not build {said!r}: its tensors are named as those of {names}, but what it computes is not."
+        )
     raise ConfigError(f"{folder.type_source} has {what}. nlpgen reads: {', '.join(ARCHITECTURES)}. {hint}")

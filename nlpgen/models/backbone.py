@@ -3,8 +3,9 @@
 import difflib
 
 import keras
+import numpy as np
 
-from nlpgen.errors import ConfigError, InputError
+from nlpgen.errors import ConfigError, InputError, with_article
 from nlpgen.models.pretrained import PretrainedModel, deserialized, serialized
 
 # Inputs by the names that they have in transformers.
@@ -14,6 +15,17 @@ INPUTS_THERE = {
     "attention_mask": "padding_mask",
     "decoder_input_ids": "decoder_token_ids",
     "decoder_attention_mask": "decoder_padding_mask",
+}
+
+
+# The class of each head that a released checkpoint may have.
+HEAD_CLASSES = {
+    "causal_lm": "CausalLM",
+    "masked_lm": "MaskedLM",
+    "pooler": "PooledEncoder",
+    "next_sentence": "NextSentence",
+    "replaced_tokens": "ReplacedTokenDetector",
+    "seq2seq_lm": "Seq2SeqLM",
 }
 
 
@@ -63,7 +75,7 @@ class Backbone(PretrainedModel):
         if not isinstance(config, self.config_class):
             name, wanted = type(self).__name__, self.config_class.__name__
             raise ConfigError(
-                f"{name} is made from a {wanted}: {name}({wanted}(…)), or {wanted}.from_dict(fields). "
+                f"{name} is made from {with_article(wanted)}: {name}({wanted}(…)), or {wanted}.from_dict(fields). "
                 f"Received: {type(config).__name__}"
             )
         super().__init__(**kwargs)
@@ -77,7 +89,7 @@ class Backbone(PretrainedModel):
             cls in likely or cls.is_shown_by(folder) or not any(each.is_shown_by(folder) for each in likely)
         ):
             return cls
-        what = f"The tensors of {folder.path} are not those of a {cls.__name__}."
+        what = f"The tensors of {folder.path} are not those of {with_article(cls.__name__)}."
         if not called:
             said = folder.config.get("model_type")
             what = f"{folder.type_source} says model_type {said!r}, but {cls.__name__} reads {cls.model_type!r}."
@@ -130,6 +142,15 @@ class Backbone(PretrainedModel):
     def over(cls, backbone, folder):
         return backbone
 
+    @property
+    def has_segments(self):
+        """Whether the model tells segments apart."""
+        return getattr(self.config, "type_vocab_size", 0) > 1
+
+    @property
+    def export_inputs(self):
+        return ("token_ids", "segment_ids") if self.has_segments else ("token_ids",)
+
     def embed(self, inputs):
         """`{"token_ids": (batch, length), …}` to input vectors `(batch, length, size)`."""
         raise NotImplementedError
@@ -139,7 +160,10 @@ class Backbone(PretrainedModel):
         raise NotImplementedError
 
     def check_inputs(self, inputs):
-        """Raise `InputError` if the inputs are no dict, lack the tokens, or have what the model would not read."""
+        """Raise `InputError` if the inputs are no dict, lack the tokens, are too long, or have what would not be read.
+
+        NumPy's arrays are looked through for ids that no table has, for which JAX gives NaN and says nothing.
+        """
         name, known = type(self).__name__, ", ".join(self.input_names)
         if not isinstance(inputs, dict):
             raise InputError(
@@ -148,6 +172,8 @@ class Backbone(PretrainedModel):
             )
         unknown = [key for key in inputs if key not in self.input_names]
         if not unknown and "token_ids" in inputs:
+            self._check_length(inputs["token_ids"])
+            self._check_ids(inputs)
             return
         meant = [(key, self._input_meant_by(key)) for key in unknown]
         hints = [f"`{ours}` for `{theirs}`" for theirs, ours in meant if ours is not None]
@@ -155,6 +181,36 @@ class Backbone(PretrainedModel):
             f"{name} knows {known}; `token_ids` must be there. Received: {', '.join(map(str, inputs)) or 'nothing'}."
             + (f" Did you mean {', '.join(hints)}?" if hints else "")
         )
+
+    def _check_length(self, token_ids):
+        shape, position = getattr(token_ids, "shape", ()), self.embeddings.position
+        if len(shape) != 2:
+            raise InputError(f"`token_ids` must be an array (batch, length). Received: shape {tuple(shape)}")
+        length = shape[1]
+        if position is None or None in (length, self.longest) or length <= self.longest:
+            return
+        larger = ""
+        if getattr(self.config, "hierarchical_position", True) is None and self.longest == position.longest:
+            larger = ", or load the model with `hierarchical_position=0.4`"
+        raise InputError(
+            f"The input has {length} positions, but the model knows {self.longest}. Shorten the texts "
+            f"(`max_length`){larger}."
+        )
+
+    def _check_ids(self, inputs):
+        target = inputs.get("decoder_token_ids", inputs["token_ids"])
+        rows = self.embeddings.rows | {"positions": target.shape[1]}
+        rows["decoder_token_ids"] = rows["token_ids"]
+        if "position_ids" in rows:
+            rows["position_ids"] = self.longest  # RoBERTa's first rows are not for tokens
+        wrong = [
+            f"`{name}` must be from 0 to {rows[name] - 1}. Received: {ids.min()} to {ids.max()}"
+            for name, ids in inputs.items()
+            if isinstance(ids, np.ndarray) and ids.size and rows.get(name) is not None
+            if ids.min() < 0 or ids.max() >= rows[name]
+        ]
+        if wrong:
+            raise InputError(f"{type(self).__name__} has no such rows or places:\n  " + "\n  ".join(wrong))
 
     def _input_meant_by(self, key):
         """The input that a wrong name is for, or `None`."""
@@ -173,9 +229,12 @@ class Backbone(PretrainedModel):
             ConfigError: if the architecture has no such head.
         """
         if head not in cls.heads:
+            known = ", ".join(f"{name} ({HEAD_CLASSES[name]})" for name in cls.heads) or "none"
+            hint = "Use the model of one of these, or another checkpoint."
+            if head == "causal_lm" and "masked_lm" in cls.heads and "lm" in cls.config_class.applications:
+                hint = "From left to right it reads as MaskedLM.from_pretrained(folder, application='lm')."
             raise ConfigError(
-                f"{cls.__name__} has no head {head!r}. It has: {', '.join(cls.heads) or 'none'}. "
-                "Use the model of one of these, or another checkpoint."
+                f"{cls.__name__} has no head {head!r}, which {HEAD_CLASSES[head]} needs. It has: {known}. {hint}"
             )
         return cls.heads[head]
 
@@ -203,6 +262,17 @@ def check_backbone(head, backbone):
             f"{head.__name__} stands on a backbone, e.g. Bert(config) or the `backbone` of another model. "
             f"Received: {backbone!r:.60} ({type(backbone).__name__}).{hint}"
         )
+
+
+def untied_if_held(config, folder, table, head):
+    """A config with `tie_word_embeddings=False` where a folder has a head that is not the token embedding.
+
+    The config of the mT5 of transformers 5 says "tied" all the same.
+    """
+    tensors = folder.tensors
+    if not config.tie_word_embeddings or head not in tensors or np.array_equal(tensors[head].T, tensors[table]):
+        return config
+    return config.replace(tie_word_embeddings=False)
 
 
 def likely_architectures(classes, folder, head=None):

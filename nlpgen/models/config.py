@@ -6,7 +6,7 @@ import math
 import types
 import typing
 
-from nlpgen.errors import ConfigError
+from nlpgen.errors import ConfigError, with_article
 from nlpgen.layers import ACTIVATIONS
 
 LARGEST = 1_000_000  # of any width, count or length
@@ -82,7 +82,7 @@ class Config:
         ]
         if missing:
             problems = missing + _type_problems(cls, known)
-            raise ConfigError(_message(f"{where} does not describe a {cls.__name__}", problems))
+            raise ConfigError(_message(f"{where} does not describe {with_article(cls.__name__)}", problems))
         try:
             return cls(**known)
         except ConfigError as error:
@@ -130,17 +130,16 @@ class Config:
         """A sentence on what an unknown field is here, or nothing."""
         if name in BERT4KERAS:
             return f" bert4keras' `{name}` is {BERT4KERAS[name]} here."
-        near = difflib.get_close_matches(name, [field.name for field in dataclasses.fields(self)], n=1)
+        others = sorted(_name_of(cls) for cls in _architectures() if name in cls.__dataclass_fields__)
+        if others:
+            return f" `{name}` is a field of: {', '.join(others)}."
+        near = difflib.get_close_matches(name, [field.name for field in dataclasses.fields(self)], n=1, cutoff=0.75)
         return f" Did you mean `{near[0]}` for `{name}`?" if near else ""
 
     @staticmethod
     def _having_application(value):
         """A sentence that names the architectures with this `application`."""
-        names = sorted(
-            cls.__name__.removesuffix("Config")
-            for cls in _configs(Config)
-            if value in cls.applications and "is_abstract" not in vars(cls)
-        )
+        names = sorted(_name_of(cls) for cls in _architectures() if value in cls.applications)
         return f" application={value!r} is an option of: {', '.join(names)}." if names else ""
 
     def _must_be_positive(self, *names):
@@ -175,6 +174,15 @@ class Config:
             for name in names
             if getattr(self, name) not in ACTIVATIONS
         ]
+
+
+def _name_of(cls):
+    return cls.__name__.removesuffix("Config")
+
+
+def _architectures():
+    """The configs of architectures."""
+    return [cls for cls in _configs(Config) if "is_abstract" not in vars(cls)]
 
 
 def _configs(base):

@@ -177,6 +177,11 @@ class Encoder(Backbone):
         }
 
     @property
+    def has_segments(self):
+        c = self.config
+        return c.type_vocab_size > 1 or c.shared_segment_embeddings or c.application == "unilm"
+
+    @property
     def longest(self):
         """The most tokens that the model reads, or `None`."""
         return None if self.embeddings.position is None else self.embeddings.position.longest
@@ -231,20 +236,10 @@ class Encoder(Backbone):
 
     def check_inputs(self, inputs):
         super().check_inputs(inputs)
-        name = type(self).__name__
         if inputs.get("condition") is not None and self.config.condition_size is None:
             raise InputError(
-                f"This {name} has no conditional norms, so `condition` would not be read: leave it away, or make the "
-                "model with `condition_size`."
-            )
-        length = inputs["token_ids"].shape[1]
-        if None not in (length, self.longest) and length > self.longest:
-            larger = ""
-            if self.embeddings.position.hierarchical is None and self.longest == self.embeddings.position.longest:
-                larger = ", or load the model with `hierarchical_position=0.4`"
-            raise InputError(
-                f"The input has {length} positions, but the model knows {self.longest}. Shorten the texts "
-                f"(`max_length`){larger}."
+                f"This {type(self).__name__} has no conditional norms, so `condition` would not be read: leave it "
+                "away, or make the model with `condition_size`."
             )
 
     def embed(self, inputs):

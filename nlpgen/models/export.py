@@ -11,25 +11,30 @@ from nlpgen.checkpoints.files import replaced_folder
 from nlpgen.errors import InputError, NlpgenError, OutputError
 
 FORMATS = ("tf_saved_model", "onnx")
-INTEGERS = ("token_ids", "segment_ids", "position_ids", "positions", "decoder_token_ids", "task_ids")
+TYPES = dict.fromkeys(
+    ("token_ids", "segment_ids", "position_ids", "positions", "decoder_token_ids", "task_ids"), "int32"
+) | dict.fromkeys(("padding_mask", "decoder_padding_mask"), "bool")
 
 
 def signature_of(model, names):
     """The inputs of a model as Keras' `export` takes them, every length free.
 
     Raises:
-        InputError: if a name is unknown.
+        InputError: if a name is unknown to the model, or the tokens are not there.
     """
-    names = (names,) if isinstance(names, str) else names
+    names = (names,) if isinstance(names, str) else tuple(names)
     backbone = getattr(model, "backbone", model)
-    specs = {name: keras.InputSpec(shape=(None, None), dtype="int32", name=name) for name in INTEGERS}
-    specs["padding_mask"] = keras.InputSpec(shape=(None, None), dtype="bool", name="padding_mask")
+    specs = {name: keras.InputSpec(shape=(None, None), dtype=dtype, name=name) for name, dtype in TYPES.items()}
     size = getattr(backbone.config, "condition_size", None)
     if size is not None:
         specs["condition"] = keras.InputSpec(shape=(None, size), dtype="float32", name="condition")
-    unknown = [name for name in names if name not in specs]
-    if unknown or not names:
-        raise InputError(f"`inputs` must be some of {', '.join(specs)}. Received: {', '.join(names) or 'nothing'}")
+    known = [name for name in backbone.input_names if name in specs]
+    needed = [name for name in ("token_ids", "decoder_token_ids") if name in backbone.export_inputs]
+    if not set(needed) <= set(names) <= set(known):
+        raise InputError(
+            f"`inputs` must be some of {', '.join(known)}, with {' and '.join(needed)} among them. "
+            f"Received: {', '.join(names) or 'nothing'}"
+        )
     return [{name: specs[name] for name in names}]
 
 

@@ -46,7 +46,6 @@ class GPTConfig(GPT2Config):
     only = {"tie_word_embeddings": True}
     spellings = {"afn" if theirs == "activation_function" else theirs: o for theirs, o in GPT2Config.spellings.items()}
     type_vocab_size: int = 0
-    shared_segment_embeddings: bool = False
 
     def problems(self):
         found = super().problems()
@@ -115,9 +114,7 @@ class GPT(Decoder):
 
     def __init__(self, config, **kwargs):
         super().__init__(config, **kwargs)
-        self.embeddings = new_embeddings(
-            self, config.type_vocab_size, norm=False, shared_segments=config.shared_segment_embeddings
-        )
+        self.embeddings = new_embeddings(self, config.type_vocab_size, norm=False)
         self.blocks = new_blocks(self, TransformerBlock)
 
     @classmethod

@@ -18,6 +18,9 @@ class GPT2Config(Config):
 
     Args:
         intermediate_size: four times `hidden_size` by default.
+        shared_segment_embeddings: whether `segment_ids` are read, as rows of the token table, which transformers does
+            wherever it is given `token_type_ids`. CDial's GPT2_LCCC, whose speakers are segments, was trained so; to
+            most models the segments of a tokenizer's batch would do harm.
         pad_token_id: the id that is padding; `None` if there is none, as where Hugging Face's config does not say.
     """
 
@@ -45,6 +48,7 @@ class GPT2Config(Config):
     initializer_range: float = 0.02
     layer_norm_eps: float = 1e-5
     pad_token_id: int | None = 0
+    shared_segment_embeddings: bool = False
 
     @classmethod
     def translated(cls, values):
@@ -115,6 +119,7 @@ def new_embeddings(model, num_segments=0, **options):
         c.hidden_size,
         dropout=c.hidden_dropout_prob,
         initializer_range=c.initializer_range,
+        shared_segments=c.shared_segment_embeddings,
         dtype=model.dtype_policy,
         name="embeddings",
         **options,

@@ -5,6 +5,8 @@ from nlpgen.models.backbone import check_backbone
 from nlpgen.models.t5 import T5
 
 CLASSIFIER = "classifier/kernel"
+# Of Hugging Face's RoBERTa, ELECTRA and RoFormer, with a hidden layer, and of its decoders, on the last token.
+OTHER_CLASSIFIERS = ("classifier/dense/kernel", "classifier/out_proj/kernel", "score/kernel")
 
 
 def check_text_backbone(head, backbone):
@@ -80,6 +82,13 @@ def options_in(folder, names):
 
 def check_classifier(folder, cls, name):
     """Raise `WeightsMismatch` if the folder has no layer `classifier`."""
+    others = [folder.tensors.original(scope) for scope in OTHER_CLASSIFIERS if scope in folder.tensors]
+    if others:
+        raise WeightsMismatch(
+            f"{folder.path} has a head whose form {cls.__name__} does not read ({', '.join(others)}): it reads one "
+            f"projection, `{CLASSIFIER}`, on the pooler or on the tokens. Train a head on its encoder with "
+            f"nlpgen.{name}."
+        )
     if CLASSIFIER not in folder.tensors:
         raise WeightsMismatch(
             f"{folder.path} has no trained head for {cls.__name__} (`{CLASSIFIER}`). Load it with the class that it "

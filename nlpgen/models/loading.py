@@ -13,6 +13,13 @@ from nlpgen.text import read_tokenizer, vocabulary_file
 
 DTYPES = ("float32", "bfloat16", "float16", "float64", "mixed_bfloat16", "mixed_float16")
 
+# Tables that there may be none of, by the options that say so.
+TABLES_OF = {
+    "type_vocab_size": "embeddings.segment",
+    "shared_segment_embeddings": "embeddings.segment",
+    "use_task_id": "embeddings.task",
+}
+
 
 def backbone_of(model):
     """The `Backbone` that a model stands on, or is."""
@@ -85,17 +92,20 @@ def over_shared(cls, backbone, folder):
     return model, folder
 
 
-def report_unread(model, folder, used, other_heads=False):
+def report_unread(model, folder, used, config_changes=(), other_heads=False):
     """Warn of the tensors of a folder that the model did not read.
 
-    An optimizer's are no news, nor are layers beyond those asked for, nor those of other heads and models that the
-    architecture knows, unless `other_heads`.
+    An optimizer's are no news, nor are layers beyond those asked for or taken away by `config_changes`, nor those of
+    other heads and models that the architecture knows, unless `other_heads`.
     """
     backbone, tensors = backbone_of(model), folder.tensors
     scopes, others = [], ()
     if not other_heads:
         scopes = [getattr(entry, "scope", entry) for table in backbone.heads.values() for entry in table.values()]
         others = backbone.others
+    scopes += [
+        backbone.checkpoint_names.get(layer, "") for field, layer in TABLES_OF.items() if field in config_changes
+    ]
     of_heads = {tensors.original(scope + leaf) for scope in scopes for leaf in SUFFIXES}
     numbered = _numbered(backbone.checkpoint_names)
     beyond = {
@@ -110,8 +120,9 @@ def report_unread(model, folder, used, other_heads=False):
         if name not in of_heads | beyond and not name.startswith((*others, *backbone.ignored))
     ]
     if unread:
+        what, are, were = ("tensor", "is", "was") if len(unread) == 1 else ("tensors", "are", "were")
         warnings.warn(
-            f"{len(unread)} tensors of {folder.path} are no part of {type(model).__name__} and were not read: "
+            f"{len(unread)} {what} of {folder.path} {are} no part of {type(model).__name__} and {were} not read: "
             + ", ".join(unread),
             CheckpointWarning,
             stacklevel=3,

@@ -72,6 +72,7 @@ class NextSentence(PretrainedModel):
     def __init__(self, backbone, **kwargs):
         check_backbone(type(self), backbone)
         super().__init__(dtype=backbone.dtype_policy, **kwargs)
+        backbone.head_names("next_sentence")  # raises for one without
         self.pooled = PooledEncoder(backbone, name="pooled")
         self.tokenizer = backbone.tokenizer
         self.classifier = keras.layers.Dense(2, name="classifier", dtype=self.dtype_policy)

@@ -1,8 +1,10 @@
 """Models that come from a folder and go into one."""
 
+import functools
 from collections import ChainMap
 
 import keras
+import numpy as np
 
 from nlpgen.checkpoints import dump_weights, load_weights, open_folder
 from nlpgen.errors import InputError
@@ -23,7 +25,6 @@ class PretrainedModel(keras.Model):
     """
 
     hugging_face_class = "{}Model"
-    export_inputs = ("token_ids",)
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -81,7 +82,7 @@ class PretrainedModel(keras.Model):
             model, folder = over_shared(cls, backbone, folder)
             tensors = ChainMap(dump_weights(backbone), folder.tensors)  # the backbone stays what it is
         used = load_weights(model, tensors, check_finite, where=folder.path)
-        report_unread(model, folder, used)
+        report_unread(model, folder, used, config_changes)
         return model
 
     @classmethod
@@ -126,7 +127,8 @@ class PretrainedModel(keras.Model):
             filepath: a new folder for a SavedModel, a file for ONNX.
             format: `"tf_saved_model"`, or `"onnx"` (TensorFlow backend; needs the extra `onnx`).
             inputs: names of the inputs that the result takes, in the order of its arguments; those of `export_inputs`
-                by default; a string is one name. `("token_ids", "positions")` gives logits at some positions only.
+                by default, segments among them where the model tells them apart; a string is one name. `("token_ids",
+                "positions")` gives logits at some positions only.
             verbose: whether Keras reports what it wrote.
             options: see `keras.Model.export`.
 
@@ -147,6 +149,47 @@ class PretrainedModel(keras.Model):
         signature = signature_of(self, self.export_inputs if inputs is None else inputs)
         write = export_onnx if format == "onnx" else export_saved_model
         write(self, filepath, signature, verbose=verbose, **options)
+
+    @property
+    def export_inputs(self):
+        """Names of the inputs that an exported model takes by default."""
+        return self.backbone.export_inputs
+
+    def check_inputs(self, inputs):
+        """Raise `InputError` for inputs that the model would not read, see `Backbone.check_inputs`."""
+        self.backbone.check_inputs(inputs)
+
+    def __call__(self, inputs, *args, **kwargs):
+        if isinstance(inputs, dict):  # here arrays are arrays still
+            self.check_inputs(inputs)
+        return super().__call__(inputs, *args, **kwargs)
+
+    @functools.wraps(keras.Model.fit)
+    def fit(self, x=None, *args, **kwargs):
+        self._check_data(x)
+        return super().fit(x, *args, **kwargs)
+
+    @functools.wraps(keras.Model.evaluate)
+    def evaluate(self, x=None, *args, **kwargs):
+        self._check_data(x)
+        return super().evaluate(x, *args, **kwargs)
+
+    @functools.wraps(keras.Model.predict)
+    def predict(self, x, *args, **kwargs):
+        self._check_data(x)
+        return super().predict(x, *args, **kwargs)
+
+    @functools.wraps(keras.Model.predict_on_batch)
+    def predict_on_batch(self, x):
+        self._check_data(x)
+        return super().predict_on_batch(x)
+
+    def _check_data(self, x):
+        """Refuse arrays before Keras starts: on JAX it takes the weights out of the model meanwhile, and does not put
+        them back when something is raised.
+        """
+        if isinstance(x, dict | np.ndarray):
+            self.check_inputs(x)
 
     def stateless_call(self, trainable_variables, non_trainable_variables, *args, return_losses=False, **kwargs):
         """Keras' own, which `fit` uses on JAX, but through `__call__`.

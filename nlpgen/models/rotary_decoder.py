@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from nlpgen.layers import InputEmbeddings, PreNormBlock, make_norm
+from nlpgen.models.backbone import untied_if_held
 from nlpgen.models.config import Config
 from nlpgen.models.decoder import Decoder
 
@@ -33,6 +32,7 @@ class RotaryDecoderConfig(Config):
     """
 
     only = {"partial_rotary_factor": 1.0, "quantization_config": None}
+    is_abstract = True  # no architecture by itself
     vocab_size: int
     hidden_size: int
     intermediate_size: int
@@ -172,12 +172,7 @@ class RotaryDecoder(Decoder):
 
     @classmethod
     def config_of(cls, folder):
-        """The config of an open folder. A head that is not the token embedding counts, whatever the config says."""
-        config, tensors = super().config_of(folder), folder.tensors
-        table, head = cls.vocabulary_names
-        if not config.tie_word_embeddings or head not in tensors or np.array_equal(tensors[head].T, tensors[table]):
-            return config
-        return config.replace(tie_word_embeddings=False)
+        return untied_if_held(super().config_of(folder), folder, *cls.vocabulary_names)
 
 
 def _rope_problems(scaling):

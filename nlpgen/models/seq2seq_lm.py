@@ -2,6 +2,7 @@
 
 import keras
 
+from nlpgen.errors import InputError
 from nlpgen.models.language_model import NextTokenModel
 
 
@@ -23,14 +24,21 @@ class Seq2SeqLM(NextTokenModel):
 
     head_name = "seq2seq_lm"
     hugging_face_class = "{}ForConditionalGeneration"
-    export_inputs = ("token_ids", "decoder_token_ids")
 
     def __init__(self, backbone, **kwargs):
         super().__init__(backbone, **kwargs)
-        c = backbone.config
-        scaled = c.tie_word_embeddings if c.scale_decoder_outputs is None else c.scale_decoder_outputs
+        c, scaled = backbone.config, backbone.config.scale_decoder_outputs
+        if scaled is None:
+            scaled = c.tie_word_embeddings and backbone.scales_tied_head
         self.scale = c.hidden_size**-0.5 if scaled else 1.0
 
-    def logits(self, hidden):
-        """Hidden states of the target `(…, hidden_size)` to logits `(…, vocab_size)`."""
-        return super().logits(hidden * self.scale)
+    def check_format(self, format):
+        if format == "huggingface" and self.scale != 1.0 and not self.backbone.scales_tied_head:
+            raise InputError(
+                f"Hugging Face's {type(self.backbone).__name__} never divides by sqrt(hidden_size) before its head, so "
+                "its logits would be others. Save with format='nlpgen' or 'tensorflow', or load the model with "
+                "scale_decoder_outputs=False."
+            )
+
+    def logits(self, hidden, token_ids=None):
+        return super().logits(hidden * self.scale, token_ids)

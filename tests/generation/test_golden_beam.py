@@ -16,7 +16,7 @@ from keras import ops
 
 from nlpgen.errors import InputError
 from nlpgen.generation import Beam
-from tests.helpers import GOLDEN, array, assert_close
+from tests.helpers import GOLDEN, SHARED, array, assert_close
 
 VOCAB, END = 12, 3
 
@@ -86,6 +86,13 @@ def test_our_rules_never_find_a_less_likely_text(cases):
         differences[case["min_ends"] == 1 and case["shortest"] == 1].append(difference)
     counts = {plain: [int((np.sign(found) == sign).sum()) for sign in (0, 1)] for plain, found in differences.items()}
     assert counts == {False: [36, 84], True: [50, 10]}
+
+
+@pytest.mark.needs_data("golden/b4k_decoder/golden.json")
+def test_the_rest_of_the_recording_is_drawn_at_random():
+    """By NumPy's global generator, whose numbers no other code draws: its rows have no test."""
+    recorded = json.loads((SHARED / "golden" / "b4k_decoder" / "golden.json").read_text(encoding="utf-8"))
+    assert recorded.keys() == {"beam_search", "random_sample"}
 
 
 def settings(item):

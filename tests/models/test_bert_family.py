@@ -309,7 +309,16 @@ def test_a_release_of_electra_holds_both_models(tmp_path):
     np.testing.assert_array_equal(array(found(X)), array(generator(X)))
     np.testing.assert_array_equal(array(ReplacedTokenDetector.from_pretrained(tmp_path)(X)), array(detector(X)))
     assert type(ElectraGenerator.from_pretrained(tmp_path)) is ElectraGenerator
-    assert describe(tmp_path).heads == ["replaced_tokens"]
+    said = describe(tmp_path)
+    assert (said.architecture, said.heads, said.others) == (
+        "Electra",
+        ["replaced_tokens"],
+        {"ElectraGenerator": ["masked_lm"]},
+    )
+    assert "heads: replaced_tokens (ReplacedTokenDetector)\nalso ElectraGenerator, heads: masked_lm (MaskedLM)" in str(
+        said
+    )
+    assert None not in [tensor["weight"] for tensor in said.tensors.values()]
 
 
 @pytest.mark.parametrize("format", ["nlpgen", "huggingface", "tensorflow"])

@@ -9,17 +9,23 @@ import numpy as np
 import pytest
 
 from nlpgen.errors import InputError, OutputError
-from tests.helpers import IDS, SEGMENTS, array, assert_close
+from tests.helpers import IDS, SEGMENTS, TARGET_IDS, array, assert_close
 from tests.small_models import MAIN, OF_BERT, inputs_of, small_model
 
 pytestmark = pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="the TensorFlow backend writes both")
 # One export of each architecture, one of each head, and what other inputs a graph may have.
 MODELS = {f"{name}-{head}": partial(small_model, name, head) for name, head in dict.fromkeys([*MAIN, *OF_BERT])}
-OTHER_INPUTS = {
-    "positions": {},
-    "condition": {"condition_size": 3},
-    "segment_ids": {"application": "unilm"},
-}
+POSITIONS, PLACES = np.array([[4, 0, 0], [1, 6, 2]], "int32"), np.arange(14, dtype="int32").reshape(2, 7) % 5
+OTHER_INPUTS = [
+    ("bert", "masked_lm", {"positions": POSITIONS}, {}),
+    ("bert", "masked_lm", {"condition": np.linspace(-1, 1, 6, dtype="float32").reshape(2, 3)}, {"condition_size": 3}),
+    ("bert", "masked_lm", {"segment_ids": SEGMENTS}, {"application": "unilm"}),
+    ("bert", "masked_lm", {"position_ids": PLACES, "padding_mask": PLACES != 3}, {}),
+    ("ernie", "masked_lm", {"segment_ids": SEGMENTS, "task_ids": SEGMENTS + 1}, {}),
+    ("openai-gpt", "causal_lm", {"segment_ids": IDS, "position_ids": PLACES}, {"shared_segment_embeddings": True}),
+    ("llama", "causal_lm", {"position_ids": PLACES, "padding_mask": PLACES != 3}, {}),
+    ("t5", "seq2seq_lm", {"decoder_token_ids": TARGET_IDS, "decoder_padding_mask": PLACES != 3}, {}),
+]
 # All in one process: to start one takes longer than to read all the models.
 READER = """
 import sys
@@ -52,17 +58,37 @@ def test_onnx(name, tmp_path):
     check_onnx(model, None, [inputs_of(model, 1), inputs_of(model, 3, length=5)], tmp_path / "model.onnx")
 
 
-@pytest.mark.parametrize("name", OTHER_INPUTS)
-def test_onnx_with_other_inputs(name, tmp_path):
-    model = small_model("bert", "masked_lm", num_hidden_layers=1, **OTHER_INPUTS[name])
-    x = {
-        "positions": np.array([[4, 0, 0], [1, 6, 2]], "int32"),
-        "condition": np.linspace(-1, 1, 6, dtype="float32").reshape(2, 3),
-        "segment_ids": SEGMENTS,
-    }
-    x = {"token_ids": IDS, name: x[name]}
+@pytest.mark.parametrize(("name", "head", "inputs", "options"), OTHER_INPUTS)
+def test_onnx_with_other_inputs(name, head, inputs, options, tmp_path):
+    """Each of them changes what comes out, where it may be left out."""
+    model = small_model(name, head, num_hidden_layers=1, **options)
+    x = {"token_ids": IDS, **inputs}
+    expected = array(model(x))
+    needed = {"condition", "segment_ids"} if options.keys() & {"condition_size", "application"} else set()
+    for left_out in inputs.keys() - needed - {"decoder_token_ids"}:
+        other = array(model({name: value for name, value in x.items() if name != left_out}))
+        assert other.shape != expected.shape or np.abs(other - expected).max() > 1e-3
     feeds = [{name: value[:1] for name, value in x.items()}, {name: np.tile(v, (2, 1)) for name, v in x.items()}]
     check_onnx(model, tuple(x), feeds, tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "options", "expected"),
+    [
+        ("bert", "next_sentence", {}, "token_ids segment_ids"),
+        ("bert", "masked_lm", {"type_vocab_size": 0}, "token_ids"),
+        ("bert", "masked_lm", {"type_vocab_size": 0, "shared_segment_embeddings": True}, "token_ids segment_ids"),
+        ("roformer_v2", "classifier", {}, "token_ids segment_ids"),
+        ("roberta", "masked_lm", {"type_vocab_size": 1}, "token_ids"),
+        ("openai-gpt", "causal_lm", {}, "token_ids"),
+        ("openai-gpt", "causal_lm", {"type_vocab_size": 3}, "token_ids segment_ids"),
+        ("llama", "classifier", {}, "token_ids"),
+        ("t5", "seq2seq_lm", {}, "token_ids decoder_token_ids"),
+        ("t5", "classifier", {}, "token_ids"),
+    ],
+)
+def test_segments_are_exported_where_there_are_some(name, head, options, expected):
+    assert " ".join(small_model(name, head, **options).export_inputs) == expected
 
 
 def test_onnx_of_a_backbone(tmp_path):
@@ -95,8 +121,18 @@ def test_what_cannot_be_exported_is_said(tmp_path):
     model = small_model("bert", "masked_lm")
     with pytest.raises(InputError, match="`format` must be one of tf_saved_model, onnx"):
         model.export(tmp_path / "x", format="tflite")
-    with pytest.raises(InputError, match="`inputs` must be some of token_ids"):
-        model.export(tmp_path / "x", inputs=("tokens",))
+    for names, received in (
+        (("tokens",), "tokens"),
+        (("token_ids", "task_ids"), "token_ids, task_ids"),
+        ("segment_ids", "segment_ids"),
+        ((), "nothing"),
+    ):
+        with pytest.raises(
+            InputError, match=rf"`inputs` must be some of token_ids, .*, with token_ids among .*: {received}$"
+        ):
+            model.export(tmp_path / "x", inputs=names)
+    with pytest.raises(InputError, match="with token_ids and decoder_token_ids among them"):
+        small_model("t5", "seq2seq_lm").export(tmp_path / "x", inputs="token_ids")
 
 
 def test_nothing_is_overwritten_or_half_written(tmp_path):

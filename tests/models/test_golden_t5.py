@@ -165,7 +165,7 @@ def test_wrong_family_of_a_config_that_says_nothing():
     assert architecture_of(open_folder(GOLDEN / "b4k_mt5_1_1")) is MT5
     with pytest.raises(ConfigError, match=r"not those of a T5\. Use MT5\."):
         T5.from_pretrained(GOLDEN / "b4k_mt5_1_1")
-    with pytest.raises(ConfigError, match=r"not those of a MT5Encoder\. Use T5Encoder\."):
+    with pytest.raises(ConfigError, match=r"not those of an MT5Encoder\. Use T5Encoder\."):
         MT5Encoder.from_pretrained(GOLDEN / "b4k_t5_1_1")
 
 
@@ -273,9 +273,10 @@ def test_cross_position_bias_is_refused_in_hugging_face_form(tmp_path):
         (T5, {"hidden_act": ["gelu_tanh", "linear"], "tie_word_embeddings": False}),
         (T5, {"hidden_act": ["gelu", "linear"], "num_decoder_layers": 1, "scale_decoder_outputs": False}),
         (MT5, {"hidden_act": ["gelu_tanh", "linear"], "tie_word_embeddings": False}),
+        (MT5, {"hidden_act": ["gelu_tanh", "linear"]}),
     ],
 )
-def test_transformers_reads_what_we_write(cls, options, tmp_path):
+def test_transformers_reads_what_we_write_and_we_what_it_does(cls, options, tmp_path):
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
     config = cls.config_class(
@@ -294,8 +295,15 @@ def test_transformers_reads_what_we_write(cls, options, tmp_path):
     target[:, 0] = 0
     with torch.no_grad():
         out = peer.eval()(torch.tensor(ids), torch.tensor(ids != 0).long(), torch.tensor(target)).logits
-    for ours in (model, Seq2SeqLM.from_pretrained(tmp_path / "out")):
+    peer.save_pretrained(tmp_path / "theirs")
+    for ours in (model, *(Seq2SeqLM.from_pretrained(tmp_path / name) for name in ("out", "theirs"))):
         assert_close(array(ours({"token_ids": ids, "decoder_token_ids": target})), out)
+
+
+def test_an_mt5_that_scales_is_refused_in_hugging_face_form(tmp_path):
+    model = Seq2SeqLM.from_pretrained(GOLDEN / "b4k_mt5_1_1", scale_decoder_outputs=True)
+    with pytest.raises(InputError, match=r"Hugging Face's MT5 never divides by sqrt.*scale_decoder_outputs=False"):
+        model.save_pretrained(tmp_path / "out", format="huggingface")
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,24 @@ def test_round_trip_through_all_formats_is_bit_equal(folder, architecture, tmp_p
     assert all(np.array_equal(first[name], last[name]) for name in first)
 
 
+def test_segments_of_gpt2_are_tokens_where_they_are_asked_for(tmp_path):
+    """As CDial's GPT2_LCCC has its speakers; and they stay so in Hugging Face's form."""
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    folder, segments = GOLDEN / "hf_gpt2_lm", SEGMENTS + 7
+    ids, mask = torch.tensor(IDS).long(), torch.ones(IDS.shape).long()
+    peer = transformers.GPT2LMHeadModel.from_pretrained(folder).eval()
+    with torch.no_grad():
+        expected = peer(ids, token_type_ids=torch.tensor(segments).long(), attention_mask=mask).logits.numpy()
+    x = {"token_ids": IDS, "segment_ids": segments, "padding_mask": np.ones_like(IDS)}
+    model = CausalLM.from_pretrained(folder, shared_segment_embeddings=True)
+    assert_close(array(model(x)), expected)
+    model.save_pretrained(tmp_path / "out", "huggingface")
+    assert_close(array(CausalLM.from_pretrained(tmp_path / "out")(x)), expected)
+    plain = CausalLM.from_pretrained(folder)
+    np.testing.assert_array_equal(array(plain(x)), array(plain({n: v for n, v in x.items() if n != "segment_ids"})))
+
+
 def test_transformers_reads_what_we_write_and_back(tmp_path):
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")

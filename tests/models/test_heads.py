@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 from keras import ops
 
-from nlpgen import Bert, BertConfig, MaskedLM, PooledEncoder, SequenceClassifier, SequenceTagger, SpanTagger
+from nlpgen import (
+    Bert,
+    BertConfig,
+    MaskedLM,
+    PooledEncoder,
+    SequenceClassifier,
+    SequenceTagger,
+    SpanTagger,
+    describe,
+)
 from nlpgen.checkpoints import dump_weights, load_weights, unnamed_weights
 from nlpgen.errors import CheckpointWarning, ConfigError, InputError, WeightsMismatch
 from nlpgen.models.classifier import SEQUENCE_POOLINGS
@@ -85,16 +94,17 @@ def test_tensorflow_checkpoint(bert_folder, tmp_path):
     np.testing.assert_array_equal(outputs(again), outputs(model))
 
 
+@pytest.mark.parametrize("family", ["Bert", "Albert", "Ernie"])
 @pytest.mark.parametrize(
-    ("name", "peer"),
-    [("classifier pooler", "BertForSequenceClassification"), ("softmax", "BertForTokenClassification")],
+    ("name", "task"), [("classifier pooler", "SequenceClassification"), ("softmax", "TokenClassification")]
 )
-def test_transformers(name, peer, bert_folder, tmp_path):
+def test_transformers(family, name, task, tmp_path):
     """What they write we read with equal outputs, and what we write they read."""
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
-    theirs = getattr(transformers, peer)(
-        transformers.BertConfig(
+    peer_class = getattr(transformers, f"{family}For{task}")
+    theirs = peer_class(
+        getattr(transformers, f"{family}Config")(
             **SMALL, id2label=dict(enumerate(LABELS)), label2id={x: i for i, x in enumerate(LABELS)}
         )
     ).eval()
@@ -111,12 +121,37 @@ def test_transformers(name, peer, bert_folder, tmp_path):
     visible = IDS != 0 if expected.ndim == 3 else np.ones(2, dtype=bool)
     assert_close(outputs(ours)[visible], expected[visible])
     ours.save_pretrained(tmp_path / "ours", "huggingface")
-    back, info = getattr(transformers, peer).from_pretrained(tmp_path / "ours", output_loading_info=True)
+    back, info = peer_class.from_pretrained(tmp_path / "ours", output_loading_info=True)
     assert not info["missing_keys"]
     assert not info["unexpected_keys"]
     assert back.config.id2label == dict(enumerate(LABELS))
     with torch.no_grad():
         np.testing.assert_allclose(back.eval()(*inputs).logits.numpy(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("format", ["nlpgen", "huggingface", "tensorflow"])
+@pytest.mark.parametrize(
+    ("name", "head"),
+    [("classifier pooler", "classifier"), ("softmax", "tagger"), ("crf", "tagger"), ("global_pointer", "span_tagger")],
+)
+def test_describe_names_the_head(name, head, format, tmp_path):
+    make(name).save_pretrained(tmp_path / "out", format)
+    found = describe(tmp_path / "out")
+    assert found.heads == (["pooler", head] if head == "classifier" else [head])
+    assert f"{head} ({MODELS[name][0].__name__})" in str(found)
+    assert None not in {tensor["weight"] for tensor in found.tensors.values()}
+
+
+@pytest.mark.parametrize("peer", ["Electra", "RoFormer", "Roberta", "Qwen2"])
+def test_a_head_of_another_form_is_named(peer, tmp_path):
+    transformers = pytest.importorskip("transformers")
+    config = getattr(transformers, f"{peer}Config")(**SMALL | {"embedding_size": 16, "num_key_value_heads": 2})
+    getattr(transformers, f"{peer}ForSequenceClassification")(config).save_pretrained(tmp_path)
+    names = r"score\.weight" if peer == "Qwen2" else r"classifier\.dense\.weight, classifier\.out_proj\.weight"
+    with pytest.raises(
+        WeightsMismatch, match=rf"a head whose form SequenceClassifier does not read \({names}\): it reads"
+    ):
+        SequenceClassifier.from_pretrained(tmp_path)
 
 
 def test_labels_that_hugging_face_leaves_out(bert_folder, tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from nlpgen import (
     GPT2,
     T5,
+    AlbertConfig,
     Bert,
     BertConfig,
     CausalLM,
@@ -25,6 +27,8 @@ from nlpgen import (
     ReplacedTokenDetector,
     Roberta,
     RobertaConfig,
+    RoFormerV2,
+    RoFormerV2Config,
     SequenceClassifier,
     SequenceTagger,
     SpanTagger,
@@ -35,7 +39,7 @@ from nlpgen.checkpoints.safetensors import WEIGHTS, write_safetensors
 from nlpgen.errors import ConfigError, InputError, VocabularyError, WeightsMismatch
 from nlpgen.models.export import signature_of
 from nlpgen.models.inspect import describe
-from tests.helpers import GOLDEN, IDS, SMALL, array, random_weights
+from tests.helpers import GOLDEN, IDS, SMALL, array, assert_close, random_weights
 
 
 @pytest.mark.parametrize("dtype", ["float99", "int8", 16])
@@ -75,7 +79,7 @@ def test_a_head_for_another_vocabulary_than_that_of_the_shared_backbone(bert_fol
         (T5, "b4k_bert", r"not those of a T5\. Use Bert\.$"),
         (T5, "hf_mt5", r"says model_type 'mt5', but T5 reads 't5'\. Use MT5\.$"),
         (T5Encoder, "b4k_mt5_1_1", r"not those of a T5Encoder\. Use MT5Encoder\.$"),
-        (MT5Encoder, "b4k_bert", r"not those of a MT5Encoder\. Use Bert\.$"),
+        (MT5Encoder, "b4k_bert", r"not those of an MT5Encoder\. Use Bert\.$"),
     ],
 )
 def test_the_class_of_a_wrong_family(cls, folder, message):
@@ -159,6 +163,47 @@ def test_ernie_knows_tasks():
     backbone = built(Ernie(ErnieConfig(**SMALL, use_task_id=True)))
     other = array(backbone({"token_ids": IDS, "task_ids": np.ones_like(IDS)}))
     assert np.abs(other - array(backbone({"token_ids": IDS}))).max() > 0.1
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("verb", ["__call__", "predict", "predict_on_batch"])
+def test_a_refused_input_leaves_the_model_usable(verb):
+    """On JAX, Keras takes the weights out of a model at first, and gives them back only if nothing is raised."""
+    model = built(CausalLM(GPT2(GPT2Config(**SMALL))))
+    good = {"token_ids": IDS}
+    before = array(model(good))
+    for bad, message in (
+        ({"token_ids": np.ones((1, 21), "int32")}, "21 positions"),
+        ({"token_ids": IDS + 50}, r"(?s)GPT2 has no such rows or places.*`token_ids` must be from 0 to 49.*50 to 62"),
+        ({"token_ids": IDS, "token_type_ids": IDS}, "GPT2 knows"),
+    ):
+        with pytest.raises(InputError, match=message):
+            getattr(model, verb)(bad)
+    np.testing.assert_array_equal(array(model(good)), before)
+    assert_close(model.predict(good, verbose=0), before)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "ids", "message"),
+    [
+        (lambda: Bert(BertConfig(**SMALL)), {"segment_ids": IDS}, r"`segment_ids` must be from 0 to 1\. .*0 to 12$"),
+        (lambda: Bert(BertConfig(**SMALL)), {"position_ids": IDS + 9}, r"`position_ids` must be from 0 to 19\. .*9 to"),
+        (lambda: Roberta(RobertaConfig(**SMALL)), {"position_ids": IDS + 9}, "`position_ids` must be from 0 to 17"),
+        (lambda: Bert(BertConfig(**SMALL)), {"positions": IDS}, r"`positions` must be from 0 to 6\. .*0 to 12$"),
+        (lambda: Bert(BertConfig(**SMALL)), {"token_ids": IDS - 1}, r"`token_ids` must be from 0 to 49\. .*-1 to 11$"),
+        (lambda: Bert(BertConfig(**SMALL)), {"token_ids": IDS[0]}, r"must be an array \(batch, length\)"),
+        (lambda: Ernie(ErnieConfig(**SMALL, use_task_id=True)), {"task_ids": IDS}, "`task_ids` must be from 0 to 2"),
+        (
+            lambda: T5(T5Config(**OF_T5)),
+            {"decoder_token_ids": IDS[:, :3] + 50, "positions": np.array([[1, 3]])},
+            r"(?s)`decoder_token_ids` must be from 0 to 49.*`positions` must be from 0 to 2\. Received: 1 to 3",
+        ),
+    ],
+)
+def test_ids_that_no_table_has(backbone, ids, message):
+    """For which JAX would give NaN."""
+    with pytest.raises(InputError, match=message):
+        backbone()({"token_ids": IDS, **ids})
 
 
 @pytest.mark.backends
@@ -261,6 +306,50 @@ def test_an_application_of_others():
     with pytest.raises(ConfigError, match=r"one of encoder\. Received: 'lm'\. application='lm' is an option") as error:
         Electra(ElectraConfig(**SMALL, application="lm"))
     assert not {"Electra", "Encoder"} & set(re.findall(r"\w+", str(error.value).partition("option of")[2]))
+
+
+def test_a_type_that_the_tensors_are_not_of(tmp_path):
+    with pytest.raises(
+        ConfigError, match=r"^`model_type='nezha'`, but the tensors .* 'bert'\. Leave it away, or give 'bert'"
+    ):
+        MaskedLM.from_pretrained(GOLDEN / "b4k_bert", model_type="nezha")
+    shutil.copytree(GOLDEN / "hf_roberta_mlm", tmp_path, dirs_exist_ok=True)
+    config = json.loads((tmp_path / "config.json").read_text())
+    for said, message in (
+        ("xlm-roberta", r"named as those of 'roberta': say there which it is, or give `model_type` when loading\.$"),
+        (
+            "xmod",
+            r"nlpgen does not build 'xmod': its tensors are named as those of 'roberta', but what it computes is not",
+        ),
+        (
+            "bert",
+            r"^\S+config\.json has model_type 'bert', but the tensors .* 'roberta'\. Say 'roberta' there, or give",
+        ),
+    ):
+        (tmp_path / "config.json").write_text(json.dumps(config | {"model_type": said}))
+        with pytest.raises(ConfigError, match=message):
+            MaskedLM.from_pretrained(tmp_path)
+
+
+def test_a_head_that_the_architecture_has_not():
+    with pytest.raises(ConfigError, match=r"Bert has no head 'causal_lm', which CausalLM needs\. .*application='lm'"):
+        CausalLM.from_pretrained(GOLDEN / "b4k_bert")
+    with pytest.raises(ConfigError, match=r"RoFormerV2 has no head 'next_sentence', which NextSentence needs"):
+        NextSentence(RoFormerV2(RoFormerV2Config(**SMALL)))
+
+
+@pytest.mark.parametrize("options", [{"type_vocab_size": 0}, {"shared_segment_embeddings": True}])
+def test_what_is_taken_away_is_no_news(options):
+    MaskedLM.from_pretrained(GOLDEN / "b4k_bert", **options)  # a warning would fail
+
+
+def test_fields_of_others():
+    with pytest.raises(
+        ConfigError, match=r"has no field num_hidden_groups\..*`num_hidden_groups` is a field of: Albert\.$"
+    ):
+        Bert.from_pretrained(GOLDEN / "b4k_bert", num_hidden_groups=2)
+    with pytest.raises(ConfigError, match=r"config\.json does not describe an AlbertConfig"):
+        AlbertConfig.from_dict({}, "config.json")
 
 
 def test_an_onnx_file_is_no_folder(tmp_path):

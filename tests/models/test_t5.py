@@ -80,6 +80,14 @@ def test_the_source_may_come_as_vectors():
     assert np.abs(prompted - array(model(INPUTS))).max() > 1e-2
 
 
+@pytest.mark.parametrize("options", [{}, GATED])
+def test_logits_of_some_tokens(options):
+    model = Seq2SeqLM(t5(**options))
+    model.build()
+    hidden = random_weights(model).backbone(INPUTS)
+    assert_close(array(model.logits(hidden, np.array([7, 3]))), array(model.logits(hidden))[..., [7, 3]])
+
+
 def test_the_encoder_of_a_model_stands_alone():
     model = random_weights(t5())
     np.testing.assert_array_equal(array(model.encoder({"token_ids": IDS})), array(model.encode_source(INPUTS)))
