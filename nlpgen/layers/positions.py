@@ -139,7 +139,8 @@ class RotaryEmbedding(keras.layers.Layer):
         angles = ops.cast(positions, "float32")[..., None] * speeds
         if len(angles.shape) == 3:
             angles = angles[:, None]  # (batch, 1, length, size / 2)
-        sin, cos = ops.sin(angles), ops.cos(angles)
+        scale = rotary_scale(self.scaling)
+        sin, cos = scale * ops.sin(angles), scale * ops.cos(angles)
         wide = ops.cast(x, "float32")
         if self.interleaved:
             first, second = wide[..., ::2], wide[..., 1::2]
@@ -166,7 +167,9 @@ def rotary_speeds(size, base, scaling=None):
             of released configs. `{"rope_type": "linear", "factor": f}` divides all by f (Chen et al., 2023,
             https://arxiv.org/abs/2306.15595). "llama3" leaves pairs that turn `high_freq_factor` times or more within
             `original_max_position_embeddings`, divides by `factor` where they turn `low_freq_factor` times or less,
-            and goes linearly from one to the other between (Llama 3.1, https://arxiv.org/abs/2407.21783).
+            and goes linearly from one to the other between (Llama 3.1, https://arxiv.org/abs/2407.21783). "yarn" does
+            so between the pairs that turn 32 times and once, linearly by their number (Peng et al., 2023,
+            https://arxiv.org/abs/2309.00071).
 
     Returns:
         float64 `(size / 2,)`.
@@ -177,10 +180,22 @@ def rotary_speeds(size, base, scaling=None):
     slow = speeds / scaling["factor"]
     if scaling["rope_type"] == "linear":
         return slow
+    if scaling["rope_type"] == "yarn":
+        longest = scaling["original_max_position_embeddings"]
+        fast, once = (size * np.log(longest / (2 * np.pi * turns)) / (2 * np.log(base)) for turns in (32, 1))
+        first, last = max(np.floor(fast), 0), min(np.ceil(once), size - 1)
+        kept = 1 - np.clip((np.arange(size // 2) - first) / max(last - first, 1e-3), 0, 1)
+        return kept * speeds + (1 - kept) * slow
     turns = scaling["original_max_position_embeddings"] * speeds / (2 * np.pi)
     low, high = scaling["low_freq_factor"], scaling["high_freq_factor"]
     kept = np.clip((turns - low) / (high - low), 0, 1)
     return kept * speeds + (1 - kept) * slow
+
+
+def rotary_scale(scaling=None):
+    """What queries and keys are multiplied by besides: `0.1 log(factor) + 1` with "yarn", 1 otherwise."""
+    yarn = scaling is not None and scaling["rope_type"] == "yarn"
+    return 0.1 * np.log(max(scaling["factor"], 1)) + 1 if yarn else 1.0
 
 
 def relative_position_buckets(num_buckets, max_distance, bidirectional):

@@ -13,6 +13,7 @@ FIRST = LAYER.format(i=0)
 ROPE_TYPES = {
     "default": (),
     "linear": ("factor",),
+    "yarn": ("factor", "original_max_position_embeddings"),
     "llama3": ("factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"),
 }
 
@@ -72,7 +73,7 @@ class RotaryDecoderConfig(Config):
         scaling = {"rope_type": rope.get("type", "default"), **rope}
         scaling.pop("type", None)
         lifted = {name: scaling.pop(name) for name in ("rope_theta", "partial_rotary_factor") if name in scaling}
-        if scaling["rope_type"] == "llama3":
+        if scaling["rope_type"] in ("llama3", "yarn"):
             scaling.setdefault("original_max_position_embeddings", values.get("max_position_embeddings"))
         return {**values, **lifted, "rope_scaling": None if scaling == {"rope_type": "default"} else scaling}
 

@@ -31,6 +31,8 @@ MODELS = {
     "qwen2": (Qwen2, Qwen2Config, {"num_key_value_heads": 1, "rope_theta": 1e6}),
     "qwen3": (Qwen3, Qwen3Config, {"head_dim": 10, "num_key_value_heads": None, "tie_word_embeddings": True}),
 }
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 512}
+MODELS["qwen3-yarn"] = Qwen3, Qwen3Config, {"head_dim": 16, "rope_theta": 100.0, "rope_scaling": YARN}
 GOLDENS = ["hf_llama", "hf_qwen2", "hf_qwen3"]
 
 
@@ -315,9 +317,9 @@ def test_spellings_of_rotary_options(released, ours):
 @pytest.mark.parametrize(
     ("config", "change", "message"),
     [
-        (LlamaConfig, {"rope_scaling": {"rope_type": "yarn", "factor": 4.0}}, "default, linear, llama3.*'yarn'"),
-        (LlamaConfig, {"rope_scaling": {"type": "dynamic", "factor": 2.0}}, "default, linear, llama3.*'dynamic'"),
-        (LlamaConfig, {"rope_scaling": {"rope_type": ["linear"]}}, "default, linear, llama3"),
+        (LlamaConfig, {"rope_scaling": YARN | {"beta_fast": 16}}, "'yarn' has no field beta_fast"),
+        (LlamaConfig, {"rope_scaling": {"type": "dynamic", "factor": 2.0}}, "default, linear, yarn, llama3.*'dynamic'"),
+        (LlamaConfig, {"rope_scaling": {"rope_type": ["linear"]}}, "default, linear, yarn"),
         (LlamaConfig, {"rope_scaling": {"rope_type": "linear"}}, "`factor` of `rope_scaling` must be a number above 0"),
         (LlamaConfig, {"rope_scaling": LLAMA3 | {"high_freq_factor": 1.0}}, "must be above `low_freq_factor`"),
         (LlamaConfig, {"rope_scaling": LLAMA3 | {"beta": 1.0}}, "'llama3' has no field beta"),
