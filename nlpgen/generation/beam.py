@@ -133,6 +133,15 @@ class Beam(Sampler):
 
         return looped(goes_on, advance, search)
 
+    def live(self, search):
+        return search["totals"] > NEVER
+
+    def close(self, search, done):
+        n = search["n"]
+        scores = ops.where(done, self._score(search["totals"], ops.maximum(n, 1)), NEVER)
+        found = self._best(search["found"], search["tokens"], scores, n)
+        return search | {"found": found, "totals": ops.where(done, NEVER, search["totals"])}
+
     def finish(self, search):
         # Where the search stopped early, none of these is better than what was found.
         totals = self._score(search["totals"], ops.maximum(search["n"], 1))

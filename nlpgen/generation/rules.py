@@ -37,15 +37,11 @@ class Rules:
                 f"`no_repeat_ngram_size` must be a whole number, 0 or more. Received: {self.no_repeat_ngram_size!r}"
             )
 
-    def inputs(self, vocab_size):
-        """What `apply` takes: arrays by name, only those that change something."""
-        found = {}
-        if self.repetition_penalty != 1:
-            found["repetition_penalty"] = np.float32(self.repetition_penalty)
-        if self.banned:
-            found["allowed"] = np.ones((1, vocab_size), "bool")
-            found["allowed"][:, list(self.banned)] = False
-        return found
+    def inputs(self):
+        """What `apply_rules` takes of this as tensors: numbers by name, if they change something."""
+        if self.repetition_penalty == 1:
+            return {}
+        return {"repetition_penalty": np.array(self.repetition_penalty, "float32")}
 
 
 def apply_rules(scores, context, tokens, n, ngram_size=0, repetition_penalty=None, allowed=None, forced=None):

@@ -88,6 +88,14 @@ class OneByOne(Sampler):
 
         return looped(goes_on, advance, search)
 
+    def live(self, search):
+        """Which hypotheses go on, bool `(batch, width)`."""
+        return ~search["ended"][:, None]
+
+    def close(self, search, done):
+        """The search when some hypotheses, bool `(batch, width)`, are finished as they stand."""
+        return search | {"ended": search["ended"] | done[:, 0]}
+
     def finish(self, search):
         """The `Hypotheses`."""
         return Hypotheses(search["tokens"], search["lengths"], search["totals"])
