@@ -46,6 +46,7 @@ from nlpgen.models import (
     SpanTagger,
     T5Config,
     T5Encoder,
+    UniLM,
 )
 from nlpgen.prompts import Candidates, Pattern, PETClassifier, PTuningClassifier, Verbalizer
 from nlpgen.tasks import Entity, TextClassifier, TokenClassifier
@@ -116,6 +117,7 @@ __all__ = [
     "T5Encoder",
     "TextClassifier",
     "TokenClassifier",
+    "UniLM",
     "Verbalizer",
     "Vocab",
     "WordPieceTokenizer",

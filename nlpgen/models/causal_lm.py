@@ -6,6 +6,7 @@ from keras import ops
 
 from nlpgen.models.generating import TextGenerator
 from nlpgen.models.language_model import NextTokenModel
+from nlpgen.text import pad
 
 
 @keras.saving.register_keras_serializable("nlpgen")
@@ -96,3 +97,17 @@ class CausalLM(TextGenerator, NextTokenModel):
         x = self.backbone.embed(inputs)
         hidden, cache = self.backbone.encode_cached(x, inputs, cache, n, before=read["keys_values"])
         return self.logits(hidden[:, 0]), cache
+
+    def scored_ids(self, texts, targets, max_length):
+        """For each text what is given, one token, and what is scored."""
+        rows = [self.tokenizer.encode(text, max_length=max_length).token_ids for text in texts]
+        return [(row[:1], row[1:]) for row in rows]
+
+    def scoring_inputs(self, pairs, length):
+        """What `TokenScoring` reads."""
+        rows = [[*given, *scored[:-1]] for given, scored in pairs]
+        seen = np.arange(length) < np.array([len(row) for row in rows])[:, None]
+        return {
+            "model": {"token_ids": pad(rows, 0, length), "padding_mask": seen},
+            "targets": pad([scored for _, scored in pairs], 0, length),
+        }

@@ -1,6 +1,7 @@
 """`generate`, `stream` and `score`: what the language models that write have in common."""
 
 import re
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +9,7 @@ from keras import ops
 
 from nlpgen.errors import InputError, NonFiniteOutput
 from nlpgen.generation import Greedy, Rules, Sampler
+from nlpgen.models.decoding import TokenScoring
 from nlpgen.models.writer import Programs, Request, Writer
 from nlpgen.text import bucket, check_texts, length_batches
 
@@ -21,11 +23,34 @@ class Generated(NamedTuple):
     score: float
 
 
+@dataclass(frozen=True)
+class Scores:
+    """What `score` found.
+
+    Attributes:
+        token_ids: for each text the ids that were scored, the end of the text among them.
+        log_probs: for each text an array of their log-probabilities.
+        perplexity: for each text `exp` of the mean of the negative log-probabilities; an array.
+        total_perplexity: the same over all tokens together.
+    """
+
+    token_ids: list
+    log_probs: list
+
+    @property
+    def perplexity(self):
+        return np.array([np.exp(-row.mean()) for row in self.log_probs])
+
+    @property
+    def total_perplexity(self):
+        return float(np.exp(-np.concatenate(self.log_probs).mean()))
+
+
 class TextGenerator:
     """What a language model that writes gets from its parts.
 
-    A subclass has `backbone`, `tokenizer` and `jit_compile`, and defines `prompt_ids`, `read`, `next_logits`,
-    `empty_cache`, `end_ids` and `room`.
+    A subclass has `backbone`, `tokenizer` and `jit_compile`, and defines `prompt_ids`, `last_ids`, `context`, `read`,
+    `next_logits`, `empty_cache`, `end_ids` and `room`, and to be scored `scored_ids` and `scoring_inputs`.
     """
 
     continues = True  # whether what is written stands behind the prompt
@@ -43,6 +68,7 @@ class TextGenerator:
         no_repeat_ngram_size=0,
         banned=(),
         prefix="",
+        condition=None,
         return_scores=False,
         batch_size=32,
     ):
@@ -62,6 +88,7 @@ class TextGenerator:
             repetition_penalty, no_repeat_ngram_size: see `Rules`; the prompt counts where it is continued.
             banned: strings; no token that has one of them in it is written.
             prefix: what each text begins with: a string, or a list of one for each prompt.
+            condition: `(prompts, condition_size)`, for a `UniLM` with conditional norms.
             return_scores: whether `Generated` tuples are given back, `(text, score)`: the log-probability of the text,
                 and with `Beam` what it ranks by.
             batch_size: most hypotheses that are worked on at once.
@@ -85,6 +112,7 @@ class TextGenerator:
             Rules(repetition_penalty, no_repeat_ngram_size, self._banned_ids(banned)),
             prefix,
             batch_size,
+            condition,
         )
         self._check(request, rows)
         results = [
@@ -166,7 +194,7 @@ class TextGenerator:
         texts = check_texts([prompts] if isinstance(prompts, str) else prompts, "prompts")
         return texts, self.prompt_ids(texts)
 
-    def _request(self, texts, sampler, most, fewest, stop, constraint, rules, prefix, batch_size):
+    def _request(self, texts, sampler, most, fewest, stop, constraint, rules, prefix, batch_size, condition=None):
         prefixes = [prefix] * len(texts) if isinstance(prefix, str) else check_texts(prefix, "prefix")
         if len(prefixes) != len(texts):
             raise InputError(f"Got {len(texts)} prompts, but {len(prefixes)} prefixes. Give as many of both, or one.")

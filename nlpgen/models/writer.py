@@ -25,6 +25,7 @@ class Request:
     rules: Rules = Rules()
     forced: tuple = ()
     batch_size: int = 32
+    condition: object = None
 
 
 class Programs:
@@ -134,12 +135,14 @@ class Writer:
             "prompts": {"token_ids": pad(rows, 0, length), "lengths": np.array([len(row) for row in rows], "int32")},
             "last": self.lm.last_ids(rows),
         }
+        if self.request.condition is not None:
+            inputs["prompts"]["condition"] = self.request.condition[indices]
         if self.noise is not None:
             inputs["noise"] = self.noise[indices]
         rules = self.request.rules
         if rules.no_repeat_ngram_size or rules.repetition_penalty != 1:
             context = self.lm.context(rows)
-            size = bucket(max(map(len, context)))
+            size = bucket(max(map(len, context), default=0))
             inputs["context"] = np.array([[-1] * (size - len(row)) + [*row] for row in context], "int32")
         if self.request.forced:
             inputs["forced"] = pad([self.request.forced[i] for i in indices], -1, self.places)
