@@ -131,9 +131,7 @@ class MultiHeadAttention(keras.layers.Layer):
             key = self.key_norm(key)
         return (key if self.rotary is None else self.rotary(key, positions)), value
 
-    def attend(
-        self, query, keys_values, attention_mask=None, bias=None, relative=None, positions=None, before=None
-    ):
+    def attend(self, query, keys_values, attention_mask=None, bias=None, relative=None, positions=None, before=None):
         """What the queries find among keys and values; see the call for arguments and result.
 
         Keys and values may have fewer rows than the queries, which then share them: `rows / width` for a search of

@@ -9,7 +9,6 @@ from keras import ops
 
 from nlpgen.errors import InputError, NonFiniteOutput
 from nlpgen.generation import Greedy, Rules, Sampler
-from nlpgen.models.decoding import TokenScoring
 from nlpgen.models.writer import Programs, Request, Writer
 from nlpgen.text import bucket, check_texts, length_batches
 
@@ -161,18 +160,19 @@ class TextGenerator:
         self._check(request, rows)
         return self._pieces(rows, request)
 
-    def generate_ids(self, rows, sampler=None, *, max_new_tokens=64, min_new_tokens=1, batch_size=32):
+    def generate_ids(self, rows, sampler=None, *, max_new_tokens=64, min_new_tokens=1, rules=None, batch_size=32):
         """`generate` on token ids, for a model without a tokenizer.
 
         Args:
             rows: lists of ids.
+            rules: `Rules(…)`; none by default.
             others: see `generate`.
 
         Returns:
             For each row a list of `(ids, score)`, the best first; the end is one of the ids.
         """
         sampler = Greedy() if sampler is None else sampler
-        request = Request(sampler, max_new_tokens, min_new_tokens, batch_size=batch_size)
+        request = Request(sampler, max_new_tokens, min_new_tokens, rules=rules or Rules(), batch_size=batch_size)
         self._check(request, rows)
         return self._found(rows, request)
 
@@ -238,7 +238,9 @@ class TextGenerator:
         for i, row in enumerate(rows):
             size = len(row) + request.max_new_tokens
             if not len(row):
-                problems.append(f"`prompts[{i}]` is empty, and this model has no token that starts a text. Give a text.")
+                problems.append(
+                    f"`prompts[{i}]` is empty, and this model has no token that starts a text. Give a text."
+                )
             elif longest is not None and size > longest:
                 problems.append(
                     f"`prompts[{i}]` has {len(row):,} tokens, and {request.max_new_tokens:,} may be written "

@@ -1,7 +1,7 @@
 """Batches of prompts through the compiled functions: texts at once, under a constraint, or as a stream."""
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from keras import ops
@@ -22,7 +22,7 @@ class Request:
     min_new_tokens: int = 1
     stops: tuple = ()
     constraint: object = None
-    rules: Rules = Rules()
+    rules: Rules = field(default_factory=Rules)
     forced: tuple = ()
     batch_size: int = 32
     condition: object = None
