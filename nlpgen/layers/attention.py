@@ -167,7 +167,7 @@ class MultiHeadAttention(keras.layers.Layer):
 
 
 def _matched(q, k):
-    """Scores `(rows, heads, n, keys)` of queries `(rows, heads, n, size)` and keys of as many rows and heads or fewer."""
+    """Scores `(rows, heads, n, keys)` of queries `(rows, heads, n, size)`; keys may have fewer rows and heads."""
     return _each_alone(ops.matmul(_sharing(q, k), ops.transpose(k, (0, 1, 3, 2))), q, k)
 
 
