@@ -2,9 +2,9 @@
 
     python benchmarks/generation.py
 
-GPT-2 small (random weights, vocabulary of 50,257), prompts of 32 tokens, 64 new tokens, none of which ends a text; on the
-CPU. Every engine lives in a process of its own and works only when it is its turn. "no cache" is bert4keras' way: the
-whole text is read again for each token. Prints a Markdown table for each task: new tokens a second (median of the
+GPT-2 small (random weights, vocabulary of 50,257), prompts of 32 tokens, 64 new tokens, none of which ends a text; on
+the CPU. Every engine lives in a process of its own and works only when it is its turn. "no cache" is bert4keras' way:
+the whole text is read again for each token. Prints a Markdown table for each task: new tokens a second (median of the
 rounds; of a beam search those of the best hypothesis), against the first engine of the same type, first call, peak
 memory, and how many texts are those of the first engine. For batch 1 also the share of the limit that memory sets: all
 weights are read for every token, at the rate at which this machine sums an array of their size.

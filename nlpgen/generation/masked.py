@@ -27,7 +27,7 @@ class MaskPredict:
         if not isinstance(self.rounds, int) or self.rounds < 1:
             raise InputError(f"`rounds` must be a whole number, 1 or more. Received: {self.rounds!r}")
 
-    def fill(self, log_probs, ids, places, mask_id):
+    def fill(self, log_probs, ids, places, mask_id, indices=None):
         """Fill the places of texts.
 
         Args:
@@ -35,6 +35,7 @@ class MaskPredict:
             ids: `(batch, length)`, `mask_id` at the places.
             places: `(batch, n)`, -1 where a text has fewer.
             mask_id: id of the mask.
+            indices: numbers of the texts, by which each has random numbers of its own; 0, 1, 2, … by default.
 
         Returns:
             The filled ids, and the log-probability of each place's token when it was chosen `(batch, n)`.
@@ -86,12 +87,13 @@ class Gibbs:
                 f"{self.sweeps!r}, {self.top_k!r}, {self.temperature!r}"
             )
 
-    def fill(self, log_probs, ids, places, mask_id):
+    def fill(self, log_probs, ids, places, mask_id, indices=None):
         """Fill the places of texts; see `MaskPredict.fill`."""
         ids, real = ids.copy(), places >= 0
         at, counts = np.maximum(places, 0), real.sum(axis=1)
         seed = np.random.SeedSequence().entropy if self.seed is None else self.seed
-        generators = [np.random.default_rng([seed, i]) for i in range(len(ids))]
+        indices = range(len(ids)) if indices is None else indices
+        generators = [np.random.default_rng([seed, int(i)]) for i in indices]
         scores = np.zeros(places.shape)
         for sweep in range(self.sweeps):
             orders = [g.permutation(n) if sweep else np.arange(n) for g, n in zip(generators, counts, strict=True)]

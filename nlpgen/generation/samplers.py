@@ -175,6 +175,8 @@ class Sample(OneByOne):
         logits, ids = logits / numbers["temperature"], None
         if self.top_k or len(self.shape()) > 2:
             logits, ids = ops.top_k(logits, min(self.top_k or logits.shape[1], logits.shape[1]))
+        if logits.shape[1] == 1:
+            return ops.cast(ids[:, 0], "int32")
         if "top_p" in numbers:
             probabilities = ops.softmax(logits, axis=1)
             before = ops.cumsum(probabilities, axis=1) - probabilities

@@ -9,6 +9,7 @@ from keras import ops
 
 from nlpgen.errors import InputError, NonFiniteOutput
 from nlpgen.generation import Greedy, Rules, Sampler
+from nlpgen.models.decoding import TokenScoring
 from nlpgen.models.writer import Programs, Request, Writer
 from nlpgen.text import bucket, check_texts, length_batches
 
@@ -159,6 +160,48 @@ class TextGenerator:
         request = self._request(texts, sampler, max_new_tokens, min_new_tokens, stop, None, rules, prefix, 1)
         self._check(request, rows)
         return self._pieces(rows, request)
+
+    def score(self, texts, targets=None, *, max_length=None, tokens_per_batch=1024):
+        """Log-probabilities of texts, token by token.
+
+        Args:
+            texts: strings, or one. Each is scored from its first token, or from the second where the model has no
+                token that starts a text, to its end, which counts where the model has a token for it.
+            targets: with a model that answers sources, the answers to be scored, one for each text.
+            max_length: longer texts are cut; by default they are refused.
+            tokens_per_batch: how many are worked on at once; each has logits of the whole vocabulary.
+
+        Returns:
+            `Scores`.
+
+        Raises:
+            InputError: if a text is empty or too long, or the model has no tokenizer.
+            NonFiniteOutput: if the model gives NaN or infinity.
+        """
+        texts = self._prompts(texts)[0]
+        if self.continues != (targets is None):
+            what = "continues texts: leave `targets` away" if self.continues else "answers sources: give `targets`"
+            raise InputError(f"This {type(self).__name__} {what}.")
+        if targets is not None:
+            targets = check_texts([targets] if isinstance(targets, str) else targets, "targets")
+            if len(targets) != len(texts):
+                raise InputError(f"Got {len(texts)} texts, but {len(targets)} targets. Give as many of both.")
+        pairs = self.scored_ids(texts, targets, max_length)
+        for i, (given, scored) in enumerate(pairs):
+            room = self.room()
+            if not scored or (room is not None and len(given) + len(scored) > room):
+                why = f"has {len(given) + len(scored):,} tokens, but the model reads {room:,}" if scored else "is empty"
+                raise InputError(f"`texts[{i}]` {why}. Take it out, or cut texts with `max_length`.")
+        found, scorer = [None] * len(pairs), self.programs.get("score", lambda: TokenScoring(self))
+        for indices, length in length_batches([len(g) + len(s) for g, s in pairs], tokens_per_batch):
+            length = length if self.room() is None else min(length, self.room())
+            inputs = self.scoring_inputs([pairs[i] for i in indices], length)
+            rows = scorer.predict_on_batch(inputs)
+            for i, row in zip(indices, rows, strict=True):
+                found[i] = np.asarray(row[: len(pairs[i][1])], dtype="float32")
+                if not np.isfinite(found[i]).all():
+                    raise NonFiniteOutput(f"The model gave NaN or infinity for `texts[{i}]`: its weights are damaged.")
+        return Scores([scored for _, scored in pairs], found)
 
     def generate_ids(self, rows, sampler=None, *, max_new_tokens=64, min_new_tokens=1, rules=None, batch_size=32):
         """`generate` on token ids, for a model without a tokenizer.

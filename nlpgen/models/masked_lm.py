@@ -221,7 +221,7 @@ class MaskedLM(LanguageModel):
                 logits[:, :, hidden] = -np.inf
                 return np.log(_softmax(logits) + 1e-30)
 
-            filled, _ = method.fill(log_probs, ids, places, tokenizer.mask_id)
+            filled, _ = method.fill(log_probs, ids, places, tokenizer.mask_id, indices)
             for i, row, mask in zip(indices, filled, masks, strict=True):
                 first, *others = texts[i].split(tokenizer.special_tokens["mask"])
                 tokens = [tokenizer.vocab.token(int(id)).removeprefix("##") for id in row[mask]]
