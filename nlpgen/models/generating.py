@@ -250,7 +250,21 @@ class TextGenerator:
             rules=rules,
             forced=tuple(self.tokenizer.ids(prefixes)) if any(prefixes) else (),
             batch_size=batch_size,
+            condition=self._condition(condition, len(texts)),
         )
+
+    def _condition(self, condition, count):
+        if condition is None:
+            return None
+        size = getattr(self.backbone.config, "condition_size", None)
+        if size is None:
+            raise InputError("This model has no conditional norms, so `condition` would not be read: leave it away.")
+        condition = np.asarray(condition, "float32")
+        if condition.shape != (count, size):
+            raise InputError(
+                f"`condition` must have the shape ({count}, {size}), a row for each prompt. Received: {condition.shape}"
+            )
+        return condition
 
     def _banned_ids(self, banned):
         banned = (banned,) if isinstance(banned, str) else banned
