@@ -46,6 +46,7 @@ from nlpgen.models import (
     SpanTagger,
     T5Config,
     T5Encoder,
+    UniLM,
     describe,
 )
 from nlpgen.prompts import Candidates, Pattern, PETClassifier, PTuningClassifier, Verbalizer
@@ -117,6 +118,7 @@ __all__ = [
     "T5Encoder",
     "TextClassifier",
     "TokenClassifier",
+    "UniLM",
     "Verbalizer",
     "Vocab",
     "WordPieceTokenizer",

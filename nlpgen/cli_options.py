@@ -4,9 +4,9 @@ from nlpgen.errors import InputError
 from nlpgen.models import ARCHITECTURES, MaskedLM
 
 
-def add_model_options(verb):
+def add_model_options(verb, default="bert-tiny-zh"):
     """`--model`, `--dtype`, `--model-type`."""
-    verb.add_argument("--model", default="bert-tiny-zh", help="a folder or an embedded model (default bert-tiny-zh)")
+    verb.add_argument("--model", default=default, help=f"a folder or an embedded model (default {default})")
     verb.add_argument(
         "--dtype",
         choices=("auto", "float32", "bfloat16", "float16", "mixed_bfloat16"),

@@ -12,7 +12,7 @@ MAY_IMPORT = {
     "layers": set(),
     "generation": set(),  # knows no model, takes a step function
     "checkpoints": set(),  # is handed a model, never imports one
-    "models": {"text", "checkpoints", "layers"},
+    "models": {"text", "checkpoints", "layers", "generation"},
     "data": {"text", "checkpoints"},  # of checkpoints: folders that are written whole
     "training": {"checkpoints"},
     "prompts": {

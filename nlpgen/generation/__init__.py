@@ -1,3 +1,25 @@
-from nlpgen.generation.beam import Beam, Hypotheses
+from nlpgen.generation.beam import Beam
+from nlpgen.generation.constraints import Constraint, FromPassages, OneOf, Template
+from nlpgen.generation.ends import Ends, stop_table
+from nlpgen.generation.hypotheses import Hypotheses
+from nlpgen.generation.masked import Gibbs, MaskPredict
+from nlpgen.generation.rules import Rules, apply_rules
+from nlpgen.generation.samplers import Greedy, Sample, Sampler
 
-__all__ = ["Beam", "Hypotheses"]
+__all__ = [
+    "Beam",
+    "Constraint",
+    "Ends",
+    "FromPassages",
+    "Gibbs",
+    "Greedy",
+    "Hypotheses",
+    "MaskPredict",
+    "OneOf",
+    "Rules",
+    "Sample",
+    "Sampler",
+    "Template",
+    "apply_rules",
+    "stop_table",
+]

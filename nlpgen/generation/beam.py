@@ -2,31 +2,16 @@
 
 from dataclasses import dataclass
 
-import keras
 from keras import ops
 
 from nlpgen.errors import InputError
-
-NEVER = float("-inf")
-
-
-@dataclass(frozen=True)
-class Hypotheses:
-    """What a search found for each text, the best first.
-
-    Attributes:
-        token_ids: `(batch, n_best, max_new_tokens)`, the end included; 0 behind it.
-        lengths: `(batch, n_best)`, tokens of each, the end included.
-        scores: `(batch, n_best)`; `-inf` where there are fewer hypotheses.
-    """
-
-    token_ids: object
-    lengths: object
-    scores: object
+from nlpgen.generation.ends import Ends
+from nlpgen.generation.hypotheses import NEVER, Hypotheses, looped, rows_of, written
+from nlpgen.generation.samplers import Sampler
 
 
 @dataclass(frozen=True)
-class Beam:
+class Beam(Sampler):
     """Beam search: at each step the best unfinished hypotheses go on; the best finished ones are kept.
 
     A hypothesis of n tokens with probability p scores `log p / n ** length_penalty` (Wu et al., 2016,
@@ -90,36 +75,77 @@ class Beam:
                 "`min_ends` and `max_new_tokens` must be 1 or more, and `min_new_tokens` no more than the latter. "
                 f"Received: {min_ends}, {max_new_tokens} and {min_new_tokens}"
             )
-        batch = ops.shape(token_ids)[0]
+        token_ids = ops.convert_to_tensor(token_ids, "int32")
+        ends = Ends((end_id,), min_new_tokens, min_ends)
+        search = self.start(token_ids, state, max_new_tokens, ends)
+        return self.finish(self.advance(step, search, max_new_tokens, max_new_tokens, ends))
 
-        def goes_on(n, last, state, live, found):
-            return (n < max_new_tokens) & ops.any(self._bound(live[1], n, max_new_tokens) > found[2][:, -1])
+    def shape(self):
+        return self
 
-        def advance(n, last, state, live, found):
-            log_probs, state = step(last, state)
-            log_probs = ops.reshape(ops.cast(log_probs, "float32"), (batch, self.width, -1))
-            totals = live[1][:, :, None] + log_probs
-            is_end, is_last = ops.arange(totals.shape[2]) == end_id, _count(live[0], end_id, n) + 1 >= min_ends
-            ended = ops.where(is_last & (n + 1 >= min_new_tokens), totals[:, :, end_id], NEVER)
-            found = self._best(found, _written(live[0], end_id, n), self._score(ended, n + 1), n + 1)
-            live, parents = self._live(live[0], ops.where(is_end & is_last[:, :, None], NEVER, totals), n)
+    def start(self, token_ids, state, places, ends):
+        batch = token_ids.shape[0]
+        first = ops.where(ops.arange(self.width) == 0, 0.0, NEVER)
+        return {
+            "n": ops.convert_to_tensor(0, "int32"),
+            "last": ops.repeat(ops.cast(token_ids, "int32"), self.width, axis=0),
+            "state": rows_of(lambda t: ops.repeat(t, self.width, axis=0), state),
+            "tokens": ops.zeros((batch, self.width, places), "int32"),
+            "totals": ops.broadcast_to(first, (batch, self.width)),
+            "ending": ends.start(batch * self.width),
+            "found": (
+                ops.zeros((batch, self.n_best, places), "int32"),
+                ops.zeros((batch, self.n_best), "int32"),
+                ops.full((batch, self.n_best), NEVER, "float32"),
+            ),
+        }
+
+    def advance(self, step, search, until, limit, ends, change=None, noise=None, numbers=None):
+        batch = search["tokens"].shape[0]
+
+        def goes_on(search):
+            open = self._bound(search["totals"], search["n"], limit) > search["found"][2][:, -1]
+            return (search["n"] < until) & ops.any(open)
+
+        def advance(search):
+            n, tokens = search["n"], search["tokens"]
+            scores, state = step(search["last"], search["state"])
+            scores = ops.cast(scores, "float32")
+            scores = scores if change is None else change(scores, tokens, n)
+            ending = ends.ending(search["ending"], scores.shape[1])
+            ending = ops.reshape(ops.broadcast_to(ending, scores.shape), (batch, self.width, -1))
+            totals = search["totals"][:, :, None] + ops.reshape(scores, (batch, self.width, -1))
+            ended = ops.where(ending & (n + 1 >= ends.min_new_tokens), totals, NEVER)
+            ended, finished, _ = self._continued(tokens, ended, n, self.n_best)
+            found = self._best(search["found"], finished, self._score(ended, n + 1), n + 1)
+            totals, tokens, parents = self._continued(tokens, ops.where(ending, NEVER, totals), n, self.width)
             rows = ops.reshape(ops.arange(batch)[:, None] * self.width + parents, (-1,))
-            last = ops.reshape(ops.take_along_axis(live[0], ops.full_like(parents, n)[:, :, None], axis=2), (-1,))
-            return n + 1, last, _rows(lambda t: ops.take(t, rows, axis=0), state), live, found
+            last = ops.reshape(ops.take(tokens, n, axis=2), (-1,))
+            return {
+                "n": n + 1,
+                "last": last,
+                "state": rows_of(lambda t: ops.take(t, rows, axis=0), state),
+                "tokens": tokens,
+                "totals": totals,
+                "ending": ends.after(ops.take(search["ending"], rows, axis=0), last),
+                "found": found,
+            }
 
-        empty = ops.zeros((batch, self.width, max_new_tokens), "int32")
-        start = ops.broadcast_to(ops.where(ops.arange(self.width) == 0, 0.0, NEVER), (batch, self.width))
-        found = (
-            ops.zeros((batch, self.n_best, max_new_tokens), "int32"),
-            ops.zeros((batch, self.n_best), "int32"),
-            ops.full((batch, self.n_best), NEVER, "float32"),
-        )
-        last = ops.repeat(ops.cast(token_ids, "int32"), self.width, axis=0)
-        state = _rows(lambda t: ops.repeat(t, self.width, axis=0), state)
-        first = ops.convert_to_tensor(0, "int32"), last, state, (empty, start), found
-        n, _, _, (tokens, totals), found = ops.while_loop(goes_on, advance, first)
+        return looped(goes_on, advance, search)
+
+    def live(self, search):
+        return search["totals"] > NEVER
+
+    def close(self, search, done):
+        n = search["n"]
+        scores = ops.where(done, self._score(search["totals"], ops.maximum(n, 1)), NEVER)
+        found = self._best(search["found"], search["tokens"], scores, n)
+        return search | {"found": found, "totals": ops.where(done, NEVER, search["totals"])}
+
+    def finish(self, search):
         # Where the search stopped early, none of these is better than what was found.
-        return Hypotheses(*self._best(found, tokens, self._score(totals, n), n))
+        totals = self._score(search["totals"], ops.maximum(search["n"], 1))
+        return Hypotheses(*self._best(search["found"], search["tokens"], totals, search["n"]))
 
     def _score(self, totals, n):
         return totals / ops.cast(n, "float32") ** self.length_penalty
@@ -142,30 +168,15 @@ class Beam:
             scores,
         )
 
-    def _live(self, tokens, totals, n):
-        """The best `width` continuations, their totals, and which hypothesis each continues.
+    def _continued(self, tokens, totals, n, count):
+        """The best `count` continuations: their totals, their tokens, and which hypothesis each continues.
 
         Args:
             tokens: `(batch, width, max_new_tokens)`.
             totals: `(batch, width, vocab_size)`.
         """
         vocab_size = totals.shape[2]
-        totals, places = ops.top_k(ops.reshape(totals, (ops.shape(totals)[0], -1)), self.width)
+        totals = ops.reshape(totals, (-1, self.width * vocab_size))
+        totals, places = ops.top_k(totals, min(count, self.width * vocab_size))
         parents, last = places // vocab_size, places % vocab_size
-        tokens = ops.take_along_axis(tokens, parents[:, :, None], axis=1)
-        return (_written(tokens, last[:, :, None], n), totals), parents
-
-
-def _written(tokens, token, n):
-    """`token` at place `n` of each row of `tokens` `(…, max_new_tokens)`."""
-    return ops.where(ops.arange(tokens.shape[-1]) == n, ops.cast(token, tokens.dtype), tokens)
-
-
-def _count(tokens, token, n):
-    """How often `token` is among the first `n` of each row of `tokens` `(…, max_new_tokens)`."""
-    return ops.sum(ops.cast((tokens == token) & (ops.arange(tokens.shape[-1]) < n), "int32"), axis=-1)
-
-
-def _rows(function, state):
-    """A function of the rows of every tensor of a state that has any."""
-    return keras.tree.map_structure(lambda t: function(t) if len(t.shape) else t, state)
+        return totals, written(ops.take_along_axis(tokens, parents[:, :, None], axis=1), last, n), parents

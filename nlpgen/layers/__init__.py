@@ -6,7 +6,7 @@ from nlpgen.layers.embeddings import InputEmbeddings
 from nlpgen.layers.gated_attention import GatedAttentionUnit
 from nlpgen.layers.global_pointer import EfficientGlobalPointer, GlobalPointer
 from nlpgen.layers.losses import multilabel_categorical_crossentropy, sparse_multilabel_categorical_crossentropy
-from nlpgen.layers.masks import causal_mask, padding_mask, prefix_mask
+from nlpgen.layers.masks import causal_mask, padding_mask, prefix_mask, shared_mask
 from nlpgen.layers.norms import LayerNorm, RMSNorm, make_norm
 from nlpgen.layers.pooling import POOLINGS, Pooling
 from nlpgen.layers.positions import (
@@ -52,6 +52,7 @@ __all__ = [
     "prefix_mask",
     "relative_position_buckets",
     "rotary_speeds",
+    "shared_mask",
     "sparse_multilabel_categorical_crossentropy",
     "viterbi",
     "written_cache",

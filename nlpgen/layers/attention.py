@@ -131,17 +131,23 @@ class MultiHeadAttention(keras.layers.Layer):
             key = self.key_norm(key)
         return (key if self.rotary is None else self.rotary(key, positions)), value
 
-    def attend(self, query, keys_values, attention_mask=None, bias=None, relative=None, positions=None):
-        """What the queries find among keys and values; see the call for arguments and result."""
+    def attend(self, query, keys_values, attention_mask=None, bias=None, relative=None, positions=None, before=None):
+        """What the queries find among keys and values; see the call for arguments and result.
+
+        Keys and values may have fewer rows than the queries, which then share them: `rows / width` for a search of
+        `width` hypotheses a text, those of a text together.
+
+        Args:
+            before: further keys and values, which stand before the others.
+        """
         q = self._split(self.query(query), self.num_heads)
         if self.query_norm is not None:
             q = self.query_norm(q)
         if self.rotary is not None:
             q = self.rotary(q, positions)
         q = q * self.scale
-        groups = self.num_heads // self.num_key_value_heads
-        k, v = (x if groups == 1 else ops.repeat(x, groups, axis=1) for x in keys_values)
-        scores = ops.matmul(q, ops.transpose(k, (0, 1, 3, 2)))
+        parts = [keys_values] if before is None else [before, keys_values]
+        scores = _joined([_matched(q, k) for k, _ in parts])
         if relative is not None:
             relative = ops.cast(relative, q.dtype)
             pairs = "qkd" if len(relative.shape) == 3 else "bqkd"
@@ -149,7 +155,7 @@ class MultiHeadAttention(keras.layers.Layer):
         if bias is not None:
             scores = scores + ops.cast(bias, scores.dtype)
         weights = self.dropout(attention_weights(scores, attention_mask, self.normalization))
-        x = ops.matmul(weights, v)
+        x = _gathered(weights, [v for _, v in parts])
         if relative is not None:
             x = x + ops.einsum(f"bhqk,{pairs}->bhqd", weights, relative)
         x = ops.reshape(ops.transpose(x, (0, 2, 1, 3)), (-1, ops.shape(query)[1], self.num_heads * self.head_size))
@@ -158,6 +164,54 @@ class MultiHeadAttention(keras.layers.Layer):
     def _split(self, x, heads):
         x = ops.reshape(x, (-1, ops.shape(x)[1], heads, x.shape[-1] // heads))
         return ops.transpose(x, (0, 2, 1, 3))
+
+
+def _matched(q, k):
+    """Scores `(rows, heads, n, keys)` of queries `(rows, heads, n, size)`; keys may have fewer rows and heads."""
+    return _each_alone(ops.matmul(_sharing(q, k), ops.transpose(k, (0, 1, 3, 2))), q, k)
+
+
+def _gathered(weights, values):
+    """Sums of values, each part `(rows or fewer, heads or fewer, keys, size)`, by weights over the keys of all."""
+    total, start = None, 0
+    for v in values:
+        part = weights if len(values) == 1 else weights[..., start : start + v.shape[2]]
+        start += v.shape[2] or 0
+        x = _each_alone(ops.matmul(_sharing(part, v), v), weights, v)
+        total = x if total is None else total + x
+    return total
+
+
+def _sharing(x, keys):
+    """`(rows, heads, n, size)` put together by what shares keys: `(their rows, their heads, sharing * n, size)`."""
+    width, groups = _shares(x, keys)
+    if width == groups == 1:
+        return x
+    n, (rows, heads) = ops.shape(x)[2], keys.shape[:2]
+    if width > 1:
+        x = ops.transpose(ops.reshape(x, (rows, width, heads, groups * n, x.shape[3])), (0, 2, 1, 3, 4))
+    return ops.reshape(x, (-1, heads, width * groups * n, x.shape[-1]))
+
+
+def _each_alone(x, queries, keys):
+    """The inverse of `_sharing`, for results `(rows of the keys, their heads, sharing * n, …)`."""
+    width, groups = _shares(queries, keys)
+    if width == groups == 1:
+        return x
+    n, (rows, heads) = ops.shape(queries)[2], keys.shape[:2]
+    if width > 1:
+        x = ops.transpose(ops.reshape(x, (rows, heads, width, groups * n, ops.shape(x)[3])), (0, 2, 1, 3, 4))
+    return ops.reshape(x, (-1, heads * groups, n, ops.shape(x)[-1]))
+
+
+def _shares(x, keys):
+    """How many rows and how many heads of `x` share those of `keys`."""
+    rows = None in (x.shape[0], keys.shape[0])
+    return 1 if rows else x.shape[0] // keys.shape[0], x.shape[1] // keys.shape[1]
+
+
+def _joined(parts):
+    return parts[0] if len(parts) == 1 else ops.concatenate(parts, axis=-1)
 
 
 def attention_weights(scores, attention_mask=None, normalization="softmax"):

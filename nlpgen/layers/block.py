@@ -31,8 +31,9 @@ class TransformerBlock(keras.layers.Layer):
         positions: `(batch, n)`; only these positions of the result are computed.
         condition: see `LayerNorm`.
         position_ids: `(length,)` or `(batch, length)`, for rotary attention; 0, 1, 2, … by default.
-        cache: keys and values of a fixed number of places, into which those of `x` are written; `attention_mask`,
-            `bias` and `relative` are then over the places of the cache.
+        cache: keys and values of a fixed number of places, into which those of `x` are written, and perhaps two more,
+            the keys and values before them (see `MultiHeadAttention.attend`), which stay what they are;
+            `attention_mask`, `bias` and `relative` are then over all these places.
         cache_index: place of the first; `None` for behind the cache, see `written_cache`.
 
     Returns:
@@ -131,15 +132,17 @@ class TransformerBlock(keras.layers.Layer):
         Returns:
             `x` at the positions, the attention's output there, the scores, and the keys and values.
         """
-        keys_values = self.attention.keys_values(seen, position_ids)
+        keys_values, before = self.attention.keys_values(seen, position_ids), None
         if cache is not None:
-            keys_values = written_cache(cache, keys_values, cache_index)
+            keys_values, before = written_cache(cache[:2], keys_values, cache_index), cache[2:] or None
         if positions is not None:
             x, seen = (ops.take_along_axis(t, positions[:, :, None], axis=1) for t in (x, seen))
             attention_mask, bias = (_queries_at(t, positions) for t in (attention_mask, bias))
             relative = _pairs_at(relative, positions)
             position_ids = positions if position_ids is None else _ids_at(position_ids, positions)
-        attended, scores = self.attention.attend(seen, keys_values, attention_mask, bias, relative, position_ids)
+        attended, scores = self.attention.attend(
+            seen, keys_values, attention_mask, bias, relative, position_ids, before
+        )
         return x, attended, scores, keys_values
 
 

@@ -89,9 +89,10 @@ class RelativeSinusoids(keras.layers.Layer):
 
     Call arguments:
         positions: `(length,)` or `(batch, length)`.
+        key_positions: likewise, where those of the keys are others.
 
     Returns:
-        `(length, length, size)` or `(batch, length, length, size)`, queries before keys.
+        `(length, keys, size)` or `(batch, length, keys, size)`.
     """
 
     def __init__(self, size, furthest=64, **kwargs):
@@ -101,8 +102,9 @@ class RelativeSinusoids(keras.layers.Layer):
         angles = np.arange(2 * furthest + 1)[:, None] * 10000.0 ** -(np.arange(0, size, 2) / size)
         self.table = np.stack([np.sin(angles), np.cos(angles)], axis=-1).reshape(-1, size).astype("float32")
 
-    def call(self, positions):
-        distances = ops.expand_dims(positions, -2) - ops.expand_dims(positions, -1)
+    def call(self, positions, key_positions=None):
+        key_positions = positions if key_positions is None else key_positions
+        distances = ops.expand_dims(key_positions, -2) - ops.expand_dims(positions, -1)
         return ops.take(self.table, ops.clip(distances, -self.furthest, self.furthest) + self.furthest, axis=0)
 
     def get_config(self):

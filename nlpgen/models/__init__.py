@@ -9,6 +9,7 @@ from nlpgen.models.decoder import Decoder
 from nlpgen.models.electra import Electra, ElectraConfig, ElectraGenerator
 from nlpgen.models.encoder import Encoder, EncoderConfig
 from nlpgen.models.ernie import Ernie, ErnieConfig
+from nlpgen.models.generating import Generated
 from nlpgen.models.gpt import GPT, GPTConfig
 from nlpgen.models.gpt2 import GPT2, GPT2Config
 from nlpgen.models.gpt2_ml import GPT2ML, GPT2MLConfig
@@ -31,6 +32,7 @@ from nlpgen.models.seq2seq_lm import Seq2SeqLM
 from nlpgen.models.t5 import MT5, T5, MT5Encoder, T5Encoder
 from nlpgen.models.t5_config import T5Config
 from nlpgen.models.tagger import POINTERS, TAG_DECODERS, SequenceTagger, SpanTagger, load_tagger
+from nlpgen.models.unilm import UniLM
 
 __all__ = [
     "ARCHITECTURES",
@@ -61,6 +63,7 @@ __all__ = [
     "GPT2Config",
     "GPT2MLConfig",
     "GPTConfig",
+    "Generated",
     "Llama",
     "LlamaConfig",
     "MT5Encoder",
@@ -89,6 +92,7 @@ __all__ = [
     "SpanTagger",
     "T5Config",
     "T5Encoder",
+    "UniLM",
     "architecture_of",
     "backbone_of",
     "describe",

@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from nlpgen.layers import causal_mask, padding_mask
+from nlpgen.layers import causal_mask, padding_mask, shared_mask
 from nlpgen.models.backbone import Backbone
 
 
@@ -77,14 +77,17 @@ class Decoder(Backbone):
         shape = batch, attention.num_key_value_heads, length, attention.head_size
         return [(ops.zeros(shape, self.compute_dtype),) * 2 for _ in self.blocks]
 
-    def encode_cached(self, x, inputs, cache=None, cache_index=0):
+    def encode_cached(self, x, inputs, cache=None, cache_index=0, before=None):
         """Input vectors to hidden states, after what a cache holds.
 
         Args:
             x: `(batch, n, hidden_size)`, from `embed`, whose `position_ids` must count from the start of the text.
-            inputs: see the call. With a cache, `padding_mask` is over its places `(batch, length of the cache)`.
+            inputs: see the call. With a cache, `padding_mask` is over its places `(batch, length of the cache)`; with
+                `before` over the places of that.
             cache: from `empty_cache` or an earlier call.
             cache_index: scalar, the place of the first of the n tokens; `None` for behind the cache.
+            before: keys and values of each block that stand before the cache, those of an earlier call without one.
+                They may have `batch / width` rows; each then belongs to `width` rows that follow each other.
 
         Returns:
             Hidden states, and the cache with these tokens.
@@ -96,7 +99,10 @@ class Decoder(Backbone):
         else:
             start = cache_index
         mask = causal_mask(length, keys, start)
-        if inputs.get("padding_mask") is not None:
+        if before is not None:
+            mask = shared_mask(inputs["padding_mask"], mask, x.shape[0])
+            cache = [(*own, *others) for own, others in zip(cache, before, strict=True)]
+        elif inputs.get("padding_mask") is not None:
             mask = mask & ops.cast(inputs["padding_mask"], "bool")[:, None, None, :]
         elif cache is None and self.config.pad_token_id is not None:
             mask = mask & padding_mask(inputs["token_ids"], self.config.pad_token_id)

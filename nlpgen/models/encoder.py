@@ -251,29 +251,56 @@ class Encoder(Backbone):
         return inputs["token_ids"], *(inputs.get(name) for name in ("segment_ids", "position_ids", "condition"))
 
     def encode(self, x, inputs):
-        mask, relative, scores = self.attention_mask(inputs), self.relative_positions(inputs), None
-        blocks, prefix = self.layer_blocks, inputs.get("prefix")
-        if prefix is not None:
-            if relative is not None:
-                raise InputError(f"{type(self).__name__} has relative positions, so that no prefix can stand before.")
-            prefix = ops.cast(prefix, x.dtype)
-            mask = ops.concatenate([ops.ones((*ops.shape(mask)[:3], prefix.shape[4]), "bool"), mask], axis=3)
-        for i, block in enumerate(blocks):
-            x, scores, _ = block(
+        mask, relative, prefix = self.attention_mask(inputs), self.relative_positions(inputs), inputs.get("prefix")
+        if prefix is None:
+            return self.encode_with(x, inputs, mask, relative)[0]
+        if relative is not None:
+            raise InputError(f"{type(self).__name__} has relative positions, so that no prefix can stand before.")
+        prefix = ops.cast(prefix, x.dtype)
+        mask = ops.concatenate([ops.ones((*ops.shape(mask)[:3], prefix.shape[4]), "bool"), mask], axis=3)
+        caches = [(prefix[:, i, 0], prefix[:, i, 1]) for i in range(len(self.layer_blocks))]
+        return self.encode_with(x, inputs, mask, relative, caches, None)[0]
+
+    def encode_with(self, x, inputs, mask, relative, caches=None, cache_index=0):
+        """Input vectors to hidden states under a mask of any kind, after what a cache holds.
+
+        Args:
+            x: `(batch, n, hidden_size)`, from `embed`.
+            inputs: see the call; the mask does not follow from them, nor do relative positions.
+            mask, relative: see `MultiHeadAttention`; with a cache they are over its places.
+            caches, cache_index: those of each layer, see `TransformerBlock`.
+
+        Returns:
+            Hidden states, and for each layer keys and values.
+        """
+        scores, kept, last = None, [], len(self.layer_blocks) - 1
+        for i, block in enumerate(self.layer_blocks):
+            x, scores, keys_values = block(
                 x,
                 attention_mask=mask,
                 bias=scores if self.config.residual_attention_scores else None,
                 relative=relative,
-                positions=inputs.get("positions") if i == len(blocks) - 1 else None,
+                positions=inputs.get("positions") if i == last else None,
                 condition=inputs.get("condition"),
                 position_ids=inputs.get("position_ids"),
-                cache=None if prefix is None else (prefix[:, i, 0], prefix[:, i, 1]),
-                cache_index=None,
+                cache=None if caches is None else caches[i],
+                cache_index=cache_index,
             )
-        return x
+            kept.append(keys_values)
+        return x, kept
 
-    def relative_positions(self, inputs):
-        """A vector for each pair of positions, see `MultiHeadAttention`, or `None`."""
+    def empty_cache(self, batch, length):
+        """Keys and values of no token yet: for each layer a pair of `(batch, heads, length, head_size)`."""
+        attention = self.layer_blocks[0].attention
+        shape = batch, attention.num_key_value_heads, length, attention.head_size
+        return [(ops.zeros(shape, self.compute_dtype),) * 2 for _ in self.layer_blocks]
+
+    def relative_positions(self, inputs, key_position_ids=None):
+        """A vector for each pair of positions, see `MultiHeadAttention`, or `None`.
+
+        Args:
+            key_position_ids: positions of the keys, where those are not the ones of the inputs.
+        """
 
     def attention_mask(self, inputs):
         """Which token sees which, `(batch, 1, 1 or length, length)`."""

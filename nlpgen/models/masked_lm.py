@@ -10,6 +10,7 @@ from keras import ops
 
 from nlpgen.checkpoints import under
 from nlpgen.errors import CheckpointWarning, InputError, NonFiniteOutput, WeightsMismatch
+from nlpgen.generation import MaskPredict
 from nlpgen.layers import ACTIVATIONS, LayerNorm
 from nlpgen.models.architectures import architecture_of
 from nlpgen.models.backbone import check_backbone
@@ -180,6 +181,51 @@ class MaskedLM(LanguageModel):
                 if not np.isfinite(row).all():
                     raise NonFiniteOutput(f"The model gave NaN or infinity for `texts[{i}]`: its weights are damaged.")
                 results[i] = self._filled(texts[i], _softmax(row), top_k)
+        return results
+
+    def write(self, texts, method=None):
+        """Fill all masks of a text so that they fit one another.
+
+        Args:
+            texts: a string with one `[MASK]` or several, or a list of such strings.
+            method: `MaskPredict()` by default, or `Gibbs(…)`.
+
+        Returns:
+            The text, or a list of texts.
+
+        Raises:
+            InputError: if a text is no string, has no `[MASK]` or is too long for the model.
+            NonFiniteOutput: if the model gives NaN or infinity.
+
+        Example:
+            >>> mlm = MaskedLM.from_pretrained("bert-tiny-zh")
+            >>> mlm.write("中华人民[MASK][MASK][MASK]")
+            '中华人民共和国'
+        """
+        if isinstance(texts, str):
+            return self.write([texts], method)[0]
+        texts, tokenizer, method = check_texts(texts), self._tokenizer(), method or MaskPredict()
+        rows = [self._mask_row(text, i) for i, text in enumerate(texts)]
+        results = [None] * len(texts)
+        hidden = [*sorted(tokenizer.special_ids), *range(len(tokenizer.vocab), self.backbone.config.vocab_size)]
+        for indices, length in length_batches([len(row) for row in rows]):
+            ids = pad([rows[i] for i in indices], tokenizer.pad_id, length)
+            masks = [[at for at, id in enumerate(rows[i]) if id == tokenizer.mask_id] for i in indices]
+            places = pad(masks, -1)
+
+            def log_probs(ids, places=places):
+                inputs = {"token_ids": ids, "positions": np.maximum(places, 0)}
+                logits = np.array(self.predict_on_batch(inputs), dtype="float32")
+                if not np.isfinite(logits).all():
+                    raise NonFiniteOutput("The model gave NaN or infinity: its weights are damaged.")
+                logits[:, :, hidden] = -np.inf
+                return np.log(_softmax(logits) + 1e-30)
+
+            filled, _ = method.fill(log_probs, ids, places, tokenizer.mask_id, indices)
+            for i, row, mask in zip(indices, filled, masks, strict=True):
+                first, *others = texts[i].split(tokenizer.special_tokens["mask"])
+                tokens = [tokenizer.vocab.token(int(id)).removeprefix("##") for id in row[mask]]
+                results[i] = first + "".join(t + o for t, o in zip(tokens, others, strict=True))
         return results
 
     def head_looks_random(self):

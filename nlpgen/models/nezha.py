@@ -52,6 +52,8 @@ class Nezha(Encoder):
         )
         self.blocks = self.new_blocks()
 
-    def relative_positions(self, inputs):
+    def relative_positions(self, inputs, key_position_ids=None):
         position_ids = inputs.get("position_ids")
-        return self.relative(ops.arange(ops.shape(inputs["token_ids"])[1]) if position_ids is None else position_ids)
+        if position_ids is None:
+            position_ids = ops.arange(ops.shape(inputs["token_ids"])[1])
+        return self.relative(position_ids, key_position_ids)

@@ -285,7 +285,8 @@ class T5(Backbone):
         """Input vectors of the decoder to hidden states, after what a cache holds.
 
         Args:
-            x: `(batch, n, hidden_size)`, from `embed_decoder`.
+            x: `(batch, n, hidden_size)`, from `embed_decoder`. Of the source there may be `batch / width` rows; each
+                then belongs to `width` rows that follow each other.
             inputs: see the call, with `source_keys_values`. With a cache, `decoder_padding_mask` is over its places
                 `(batch, length of the cache)`.
             cache: from `empty_cache` or an earlier call.
@@ -302,6 +303,8 @@ class T5(Backbone):
         elif cache is None:
             mask = mask & (padding_mask(inputs["decoder_token_ids"], self.config.pad_token_id) | (keys == 0))
         source_mask, source_bias = self.encoder.attention_mask(inputs), None
+        if None not in (x.shape[0], source_mask.shape[0]) and x.shape[0] > source_mask.shape[0]:
+            source_mask = ops.repeat(source_mask, x.shape[0] // source_mask.shape[0], axis=0)
         if self.config.cross_position_bias:
             source_bias = self.position(queries, ops.arange(ops.shape(source[0][0])[2]))
         bias, kept, last = self.position(queries, keys), [], len(self.blocks) - 1

@@ -59,6 +59,10 @@ class CPMTokenizer(SentencePieceTokenizer):
         text = super().decode(ids, skip_special_tokens)
         return text.replace(" ", "").translate({after: before for before, after in MARKS.items()})
 
+    def bytes_of(self, token):
+        text = token.replace("▁", "").translate({after: before for before, after in MARKS.items()})
+        return text.encode("utf-8")
+
 
 def _with_line_break(model):
     model = model_bytes(model)

@@ -8,7 +8,7 @@ import numpy as np
 import tokenizers
 
 from nlpgen.errors import VocabularyError
-from nlpgen.text.sentencepiece import MARK
+from nlpgen.text.sentencepiece import BYTE_PIECE, MARK
 from nlpgen.text.tokenizer import Tokenizer, json_bytes
 from nlpgen.text.vocab import Vocab
 
@@ -47,9 +47,10 @@ class FastTokenizer(Tokenizer):
         self.has_padding = roles["pad"] is not None
         roles["pad"] = roles["pad"] or roles["unk"] or roles["eos"]
         super().__init__(vocab, **roles)
-        added = json.loads(self.content).get("added_tokens", [])
-        self.special_ids |= {token["id"] for token in added if token["special"]}
+        fields = json.loads(self.content)
+        self.special_ids |= {token["id"] for token in fields.get("added_tokens", []) if token["special"]}
         self._plain = _library(_without_marks(self.content))
+        self._bytes = _byte_alphabet() if '"ByteLevel"' in json.dumps(fields.get("decoder")) else None
 
     def pieces(self, texts, special_tokens=False):
         library = self._marked if special_tokens else self._plain
@@ -60,6 +61,13 @@ class FastTokenizer(Tokenizer):
         self.tokens(ids)  # raises where there is no such id
         kept = [id for id in ids if id not in self.special_ids] if skip_special_tokens else ids
         return self._marked.decode(kept, skip_special_tokens=False)
+
+    def bytes_of(self, token):
+        if self._bytes is not None and all(character in self._bytes for character in token):
+            return bytes(self._bytes[character] for character in token)
+        if BYTE_PIECE.fullmatch(token):
+            return bytes([int(token[3:5], 16)])
+        return token.replace("▁", " ").encode("utf-8")
 
     def files(self):
         named = {f"{role}_token": token for role, token in self.special_tokens.items() if token is not None}
@@ -134,3 +142,13 @@ def _without_marks(content):
     if model.get("unk_token") is not None:
         model["unk_token"] = name(model["unk_token"])
     return json.dumps(fields, ensure_ascii=False)
+
+
+def _byte_alphabet():
+    """The byte that each character of a byte-level token stands for.
+
+    What is printable in Latin-1 stands for itself, and the other bytes, in their order, for what follows U+0100.
+    """
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(0x100 + i): byte for i, byte in enumerate(others)}

@@ -27,6 +27,9 @@ from nlpgen.text.vocab import Vocab
 # `<extra_id_0>`, `[MASK]`, `<|endoftext|>`: what looks like a token that steers a model, and is no text.
 MARK = re.compile(r"▁?(<[^<>\s]+>|\[[^\[\]\s]+\])")
 
+# `<0xE4>`: a byte of a character that has no piece.
+BYTE_PIECE = re.compile(r"<0x[0-9A-F]{2}>")
+
 
 @keras.saving.register_keras_serializable("nlpgen")
 class SentencePieceTokenizer(Tokenizer):
@@ -98,6 +101,11 @@ class SentencePieceTokenizer(Tokenizer):
                 words += [self._plain.decode(run), token]
                 run = []
         return "".join([*words, self._plain.decode(run)])
+
+    def bytes_of(self, token):
+        if BYTE_PIECE.fullmatch(token):
+            return bytes([int(token[3:5], 16)])
+        return token.replace("▁", " ").encode("utf-8")
 
     def files(self):
         special = {f"{role}_token": token for role, token in self.special_tokens.items() if token is not None}

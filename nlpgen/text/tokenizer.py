@@ -209,6 +209,14 @@ class Tokenizer:
             owners += [part] * len(ids) + [None for _ in behind]
         return Encoding(token_ids, segment_ids, all_offsets, owners)
 
+    def token_bytes(self):
+        """What each token of the vocabulary stands for in a text, as UTF-8: nothing for the special tokens."""
+        return [b"" if id in self.special_ids else self.bytes_of(token) for id, token in enumerate(self.vocab.tokens)]
+
+    def bytes_of(self, token):
+        """What a token that is not special stands for in a text, as UTF-8, or a part of a character's bytes."""
+        return token.encode("utf-8")
+
     def tokens(self, ids):
         """The tokens of ids."""
         return [self.vocab.token(int(i)) for i in ids]

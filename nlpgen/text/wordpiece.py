@@ -69,6 +69,9 @@ class WordPieceTokenizer(Tokenizer):
             for i, word in enumerate(words)
         )
 
+    def bytes_of(self, token):
+        return (token[2:] if token.startswith("##") and len(token) > 2 else token).encode("utf-8")
+
     def files(self):
         special = {f"{role}_token": token for role, token in self.special_tokens.items() if token is not None}
         settings = {"tokenizer_class": self.hugging_face_class, "do_lower_case": self.lowercase, **special}
