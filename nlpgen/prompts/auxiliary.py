@@ -7,8 +7,29 @@ from keras import ops
 from nlpgen.text import pad
 
 
+class Passes:
+    """Draws indices below `size`: all once in random order, then all again.
+
+    Args:
+        size: how many there are.
+        generator: a NumPy random generator.
+    """
+
+    def __init__(self, size, generator):
+        self.size, self.generator, self._order = size, generator, []
+
+    def draw(self, n):
+        """The next `n` indices."""
+        taken = []
+        while len(taken) < n:
+            if not self._order:
+                self._order = self.generator.permutation(self.size).tolist()
+            taken.append(self._order.pop())
+        return taken
+
+
 class AuxiliaryRows:
-    """Draws inputs in their pattern, of which tokens are to be guessed.
+    """Inputs in their pattern, of which tokens are to be guessed.
 
     A subclass gives `places`, the most tokens to guess of a length, and `row`.
 
@@ -20,7 +41,6 @@ class AuxiliaryRows:
 
     def __init__(self, rows, tokenizer, generator):
         self.rows, self.tokenizer, self.generator = rows, tokenizer, generator
-        self._order = []
 
     def places(self, length):
         """The most tokens to guess in a row of a length."""
@@ -29,15 +49,6 @@ class AuxiliaryRows:
     def row(self, index):
         """An input as the model reads it: ids, segments, the positions at which to guess, and the targets there."""
         raise NotImplementedError
-
-    def draw(self, n):
-        """Indices of `n` inputs: all once in random order, then all again."""
-        taken = []
-        while len(taken) < n:
-            if not self._order:
-                self._order = self.generator.permutation(len(self.rows)).tolist()
-            taken.append(self._order.pop())
-        return taken
 
     def longest(self, indices):
         """Length of the longest cloze of some inputs."""
@@ -61,7 +72,7 @@ class AuxiliaryRows:
 
 
 class NextTokenRows(AuxiliaryRows):
-    """Draws clozes of which a causal model is to guess every token of the text from those before it."""
+    """Clozes of which a causal model is to guess every token of the text from those before it."""
 
     def places(self, length):
         return length
@@ -75,7 +86,7 @@ class NextTokenRows(AuxiliaryRows):
 
 
 class MaskedRows(AuxiliaryRows):
-    """Draws clozes and masks tokens of them by BERT's 80/10/10 rule.
+    """Clozes of which tokens are masked by BERT's 80/10/10 rule, anew each time.
 
     Args:
         rows, tokenizer, generator: see `AuxiliaryRows`.

@@ -7,6 +7,8 @@ what the model gives without a text (Zhao et al., 2021, https://arxiv.org/abs/21
 
 import numpy as np
 
+from nlpgen.errors import InputError
+
 CALIBRATIONS = (None, "context", "unlabeled")
 
 
@@ -37,7 +39,12 @@ def mean_prior(probabilities, domains=None):
 
     Returns:
         `{domain: (labels,)}`; `None` is the key of the mean over all.
+
+    Raises:
+        InputError: if there is no text.
     """
+    if not len(probabilities):
+        raise InputError("Calibration needs texts. Received: none.")
     priors = {None: probabilities.mean(axis=0)}
     for domain in sorted(set(domains or ())):
         here = np.array([each == domain for each in domains])

@@ -1,5 +1,7 @@
 """Inputs of prompt classifiers: texts, pairs or named columns, as columns."""
 
+from collections.abc import Mapping
+
 from nlpgen.errors import InputError
 from nlpgen.tasks.labelled import as_tuples
 
@@ -9,7 +11,7 @@ def as_columns(inputs, fields, further=()):
 
     Args:
         inputs: a list of strings, where there is one field; a list of tuples of strings, in the order of `fields`; or
-            a dict of columns, equally long lists, which may have others besides.
+            a dict or a pandas frame of columns, equally long lists, which may have others besides.
         fields: names of the fields.
         further: columns that must be there too and hold other things than strings; only in a dict.
 
@@ -21,13 +23,14 @@ def as_columns(inputs, fields, further=()):
         >>> as_columns([("好吗", "好"), ("在吗", "不在")], ["question", "answer"])
         {'question': ['好吗', '在吗'], 'answer': ['好', '不在']}
     """
-    if hasattr(inputs, "keys"):
+    if is_table(inputs):
         columns = _named(inputs, fields, further)
         rows = as_tuples({name: columns[name] for name in fields})
     elif further:
         raise InputError(f"Give a dict of columns with {', '.join(map(repr, (*fields, *further)))}.")
     else:
-        columns, rows = {}, as_tuples(inputs)
+        # A series of pandas has keys too, but is a list.
+        columns, rows = {}, as_tuples(list(inputs) if hasattr(inputs, "keys") else inputs)
         if rows and len(rows[0]) != len(fields):
             form = "strings" if len(fields) == 1 else "tuples in this order"
             raise InputError(
@@ -35,6 +38,11 @@ def as_columns(inputs, fields, further=()):
                 f"{rows[0]!r:.80}. Give {form}, or a dict of columns."
             )
     return columns | {name: [row[i] for row in rows] for i, name in enumerate(fields)}
+
+
+def is_table(inputs):
+    """Whether inputs are columns with names: a dict, or a pandas frame; a series is none."""
+    return isinstance(inputs, Mapping) or hasattr(inputs, "columns")
 
 
 def count(columns):

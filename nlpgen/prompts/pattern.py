@@ -8,8 +8,10 @@ A pattern is text with slots::
     [MASK]      what is asked for, as many tokens as the label word has; several of them fix the number
     [P*4]       four virtual tokens, whose vectors P-tuning learns; `[P]` is one
     [SEP]       the separator of a pair; what follows is the second segment
+    {{ and }}   a brace
 
-Everything else stands for itself. What a user's text holds is never read as a slot.
+Everything else stands for itself, but what only looks like a slot is an error. What a user's text holds is never read
+as a slot.
 """
 
 import re
@@ -19,9 +21,11 @@ from functools import cached_property
 from nlpgen.errors import InputError
 from nlpgen.text import check_texts, check_truncation, fit_lengths, shorten
 
-SLOT = re.compile(r"(\{\w+(?::\d+)?(?::left|:right)?\}|\[MASK\]|\[P(?:\*\d+)?\]|\[SEP\])")
+SLOT = re.compile(r"(\{\{|\}\}|\{\w+(?::\d+)?(?::left|:right)?\}|\[MASK\]|\[P(?:\*[1-9]\d*)?\]|\[SEP\])")
 FIELD = re.compile(r"\{(\w+)(?::(\d+))?(?::(left|right))?\}")
 VIRTUAL = re.compile(r"\[P(?:\*(\d+))?\]")
+STRAY = re.compile(r"\{[^{}]*\}?|\}|\[\s*(?:MASK|SEP|CLS|PAD|UNK|UNUSED|P)[\s*\d]*\]", re.IGNORECASE)
+BRACES = {"{{": "{", "}}": "}"}
 MASK, SEPARATOR = "[MASK]", "[SEP]"
 
 
@@ -60,7 +64,8 @@ class Pattern:
         needs_mask: whether a pattern without `[MASK]` is an error; it is none for a classification head.
 
     Raises:
-        InputError: if there is no `[MASK]` or no field, or a field stands in it twice.
+        InputError: if there is no `[MASK]` or no field, a field stands in it twice, or something in it only looks like
+            a slot or a special token.
 
     Example:
         >>> pattern = Pattern("[P*2]{title}？[MASK]，{body}")
@@ -85,6 +90,12 @@ class Pattern:
             twice = sorted({name for name in self.fields if self.fields.count(name) > 1})
             if twice:
                 problems.append(f"the field {', '.join(twice)} stands in it twice")
+            stray = [found for piece in self.pieces if not SLOT.fullmatch(piece) for found in STRAY.findall(piece)]
+            if stray:
+                problems.append(
+                    f"{', '.join(map(repr, stray))} is no slot: there are {{field}}, {{field:1}}, {{field:left}}, "
+                    "[MASK], [P], [P*2] and [SEP]; a brace is written twice"
+                )
         if problems:
             raise InputError(
                 f"A pattern needs a field for each input and a {MASK}, as in '{{text}}[MASK]好。': "
@@ -179,7 +190,7 @@ class Pattern:
             if tokenizer.sep_id is None:
                 raise InputError(f"The pattern {self.template!r} has a [SEP], but the tokenizer has no such token.")
             return [tokenizer.sep_id]
-        return tokenizer.ids(piece)
+        return tokenizer.ids(BRACES.get(piece, piece))
 
     def _cut(self, values, room, side):
         """The ids of the fields, shortened to the room: lower numbers first, of equal ones the longest."""

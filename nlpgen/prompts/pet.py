@@ -1,27 +1,29 @@
 """PET: classification as a cloze question (Schick & Schütze, 2021, https://arxiv.org/abs/2001.07676)."""
 
+import warnings
+
 import numpy as np
 
 from nlpgen.checkpoints.files import replaced_folder, write_json
-from nlpgen.errors import ConfigError, InputError
+from nlpgen.errors import ConfigError, InputError, InputWarning
 from nlpgen.models import MaskedLM
 from nlpgen.prompts.calibration import CALIBRATIONS, calibrated, mean_prior
-from nlpgen.prompts.columns import count, joined, take
-from nlpgen.prompts.pattern import Pattern
+from nlpgen.prompts.columns import count, joined
+from nlpgen.prompts.ipet import labelled_by_others
 from nlpgen.prompts.presets import load_preset
 from nlpgen.prompts.prompt_classifier import PromptClassifier
-from nlpgen.prompts.saving import PATTERNS, is_ours, open_saved, verbalizer_to
+from nlpgen.prompts.question import Question
+from nlpgen.prompts.saving import PATTERNS, copy_of_model, is_ours, open_saved, verbalizer_to
 from nlpgen.prompts.scorer import Scorer
-from nlpgen.prompts.training import Losses, check_labels, train
-from nlpgen.prompts.verbalizer import Candidates
+from nlpgen.prompts.training import Losses, train
 from nlpgen.tasks import TextClassifier, softmax
-from nlpgen.tasks.fine_tuning import check_seed, check_validation, copy_of
+from nlpgen.tasks.fine_tuning import check_seed
 
 ENSEMBLES = ("accuracy", "mean")
-# iPET: how many times larger each generation's training set is, which share of the other models labels it, and how
-# many texts a label has in the first one without labels.
-GROWTH, SHARE, FIRST_TEXTS = 5, 0.25, 100
 STUDENT = "student"
+NO_PRIOR = "`calibration='unlabeled'` needs fixed labels, and `Candidates` are others in each input. Use 'context'."
+# Arguments that what was learned depends on: `set_params` changes them for the next `fit` only.
+FIXED = ("patterns", "verbalizer", "max_length", "truncate_side", "order", "normalization", "repetitions")
 
 
 class PETClassifier(PromptClassifier):
@@ -40,10 +42,14 @@ class PETClassifier(PromptClassifier):
         truncate_side: which end of a long text is cut, `"right"` or `"left"`.
         order, normalization: how words of several tokens are scored, see `Scorer`.
         calibration: `None`; `"context"`, by what the patterns say without a text; or `"unlabeled"`, by what they say
-            on average of the texts given to `calibrate`, or as `unlabeled` to `fit`.
+            on average of the texts given to `calibrate`, or as `unlabeled` to `fit`. It holds for predictions, for the
+            votes and the best epoch, not for the loss: the cross-entropy learns any such bias away by itself.
         domain: name of a column of the inputs; `"unlabeled"` then takes the average over the same domain.
         epochs, batch_size: of the training. An epoch is once through the labelled texts, or through the unlabelled
-            ones where there are no others; at each step as many texts of both kinds are drawn for the auxiliary loss.
+            ones where there are no others.
+        unlabeled_batch_size: unlabelled texts that are drawn at each step beside the labelled ones, for the auxiliary
+            loss of both; `batch_size` by default. All are drawn once before any twice: `epochs` times the steps of an
+            epoch times this many are read, which may be less than all.
         learning_rate: the highest; it rises to it over the first tenth of the steps and falls to zero.
         weight_decay: factor of AdamW.
         label_weight, mlm_weight, mlm_rate, mask_template, label_conditioning: see `Losses`.
@@ -51,7 +57,7 @@ class PETClassifier(PromptClassifier):
         ensemble: how much a model counts: `"accuracy"`, as the untrained model is right with its pattern on the
             labelled texts; `"mean"`, all alike.
         generations: of iPET: how often the models label texts for each other and are trained anew, on a set that is
-            five times as large each time; needs `unlabeled`.
+            five times as large each time, see `labelled_by_others`; needs `unlabeled`.
         distill: whether a `TextClassifier` is trained on what the ensemble says of the unlabelled texts, and predicts
             in its place; needs `unlabeled`.
         patience: epochs without a better score on the validation data after which training ends; `None` for all.
@@ -59,7 +65,9 @@ class PETClassifier(PromptClassifier):
         verbose: whether a line is printed for each epoch.
 
     Attributes:
-        models_: the trained `MaskedLM` of each pattern and repetition, patterns one after the other.
+        models_: the trained `MaskedLM` of each pattern and repetition, patterns one after the other; copies, made when
+            asked for, which a further `fit` leaves alone.
+        classes_: the labels, in the order of the verbalizer; `None` with `Candidates`.
         weights_: how much each counts; they sum to 1.
         history_: for each model of the last generation a list, see `TextClassifier`.
         student_: the distilled `TextClassifier`, or `None`.
@@ -87,6 +95,7 @@ class PETClassifier(PromptClassifier):
         domain=None,
         epochs=10,
         batch_size=16,
+        unlabeled_batch_size=None,
         learning_rate=3e-5,
         weight_decay=0.01,
         label_weight=1.0,
@@ -113,6 +122,7 @@ class PETClassifier(PromptClassifier):
         self.domain = domain
         self.epochs = epochs
         self.batch_size = batch_size
+        self.unlabeled_batch_size = unlabeled_batch_size
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.label_weight = label_weight
@@ -127,7 +137,6 @@ class PETClassifier(PromptClassifier):
         self.patience = patience
         self.seed = seed
         self.verbose = verbose
-        self._untrained, self._workers = {}, {}  # scorers of the model as it was given, and of copies to be trained
 
     @classmethod
     def from_preset(cls, name, mlm, **options):
@@ -150,7 +159,8 @@ class PETClassifier(PromptClassifier):
         Args:
             texts: inputs, see the class; an empty list to learn from `unlabeled` alone, or to stay zero-shot without.
             labels: a list of strings, as many.
-            unlabeled: further inputs for the auxiliary loss, iPET, distillation and calibration.
+            unlabeled: further inputs for the auxiliary loss, iPET, distillation and calibration. Without labels and
+                with `mlm_weight=0` nothing is learned from them but the calibration.
             validation_data: `(texts, labels)`; the weights of the epoch with the best accuracy there are kept. Without
                 it all epochs are trained and the last weights kept: never give the texts you test on.
 
@@ -158,36 +168,45 @@ class PETClassifier(PromptClassifier):
             The classifier.
 
         Raises:
-            InputError: if texts, labels or options are wrong.
-            TrainingDiverged: if the loss is no longer a number.
+            InputError: if texts, labels or options are wrong; what was learned before stays.
+            TrainingDiverged: if the loss is no longer a number; the classifier is then one that was not fitted.
+
+        Warns:
+            InputWarning: if no option uses `unlabeled`.
         """
-        columns, targets = self._training_data(texts, labels)
-        pool = None if unlabeled is None else self._columns(unlabeled)
+        asked = self._new_question()
+        columns, targets = asked.training_data(texts, labels, self.domain)
+        pool = None if unlabeled is None else asked.columns(unlabeled, self.domain)
         pool = pool if pool is not None and count(pool) else None
-        held_out = self._held_out(validation_data)
-        losses = self._check(len(targets), pool)
-        if not len(targets) and pool is None:
-            self._forget()
-            return self
-        weights = self._votes(columns, targets)
-        trained = self._trained([(columns, targets)] * len(weights), pool, held_out, losses)
+        held_out = asked.held_out(validation_data, self.domain)
+        losses = self._check(asked, len(targets), pool)
+        if not len(targets) and (pool is None or not self.mlm_weight):
+            if hasattr(self, "_fitted"):
+                self._forget()
+            return self if pool is None or self.calibration != "unlabeled" else self.calibrate(unlabeled)
+        weights = self._votes(asked, columns, targets, pool)
+        self._forget()
+        scorers, history = self._trained(asked, [(columns, targets)] * len(weights), pool, held_out, losses)
         for generation in range(self.generations):
             generator = np.random.default_rng([self.seed, 2, generation])
-            said = [softmax(scorer.label_scores(pool)) for scorer, _ in trained]
+            said = [self._said(scorer, pool, self._prior(scorer, pool)) for scorer in scorers]
             sets = [
-                self._labelled_by_others(said, weights, i, generation, columns, targets, pool, generator)
+                labelled_by_others(said, weights, i, generation, columns, targets, pool, generator)
                 for i in range(len(said))
             ]
-            trained = self._trained(sets, pool, held_out, losses)
-        self._fitted = [scorer for scorer, _ in trained]
-        self.history_ = [history for _, history in trained]
-        self.models_, self.weights_ = [scorer.lm for scorer in self._fitted], weights
-        self.student_, self.priors_ = None, None
+            scorers, history = self._trained(asked, sets, pool, held_out, losses)
+        self._set(asked, scorers, weights, history)
         if self.calibration == "unlabeled" and pool is not None:
-            self.calibrate(unlabeled)
+            self.priors_ = [self._prior(scorer, pool) for scorer in scorers]
         if self.distill:
             self.student_ = self._distilled(joined(columns, pool) if len(targets) else pool, held_out)
         return self
+
+    @property
+    def models_(self):
+        if not hasattr(self, "_fitted"):
+            raise AttributeError("This PETClassifier was not fitted, so it has no models_.")
+        return [copy_of_model(scorer.lm) for scorer in self._fitted]
 
     def predict_proba_by_model(self, texts):
         """Probabilities that each model gives, which `predict_proba` averages with `weights_`.
@@ -209,9 +228,12 @@ class PETClassifier(PromptClassifier):
         Returns:
             The classifier.
         """
-        columns = self._columns(texts)
+        columns, scorers = self._columns(texts), self._scorers()
+        if self._question().by_input:
+            raise InputError(NO_PRIOR)
         domains = columns.get(self.domain)
-        self.priors_ = [mean_prior(softmax(scorer.label_scores(columns)), domains) for scorer in self._scorers()]
+        self.priors_ = [mean_prior(softmax(scorer.label_scores(columns)), domains) for scorer in scorers]
+        self._priors_of = self._key(self._question())
         return self
 
     def save(self, folder):
@@ -219,11 +241,11 @@ class PETClassifier(PromptClassifier):
 
         A classifier that was not fitted needs its model when it is loaded; one that was brings its own along.
         """
-        params = self.get_params()
+        asked, fitted = self._question(), getattr(self, "_fitted", [])
+        params = self.get_params() | getattr(self, "_fixed", {})
         del params["mlm"]
-        params["patterns"] = [pattern.template for pattern in self._patterns()]
-        params["verbalizer"] = verbalizer_to(self._verbalizer())
-        fitted = getattr(self, "models_", [])
+        params["patterns"] = [pattern.template for pattern in asked.patterns]
+        params["verbalizer"] = verbalizer_to(asked.verbalizer)
         about = {"class": type(self).__name__, "params": params, "models": len(fitted)}
         if fitted:
             about |= {"weights": list(map(float, self.weights_)), "student": self.student_ is not None}
@@ -233,8 +255,8 @@ class PETClassifier(PromptClassifier):
             ]
         with replaced_folder(folder, is_ours) as work:
             write_json(work / PATTERNS, about)
-            for i, model in enumerate(fitted):
-                model.save_pretrained(work / f"model_{i}")
+            for i, scorer in enumerate(fitted):
+                scorer.lm.save_pretrained(work / f"model_{i}")
             if fitted and self.student_ is not None:
                 self.student_.save_pretrained(work / STUDENT)
 
@@ -244,7 +266,7 @@ class PETClassifier(PromptClassifier):
 
         Args:
             folder: where.
-            backbone: the `MaskedLM`, for a classifier that was not fitted.
+            backbone: the `MaskedLM` that a further `fit` starts from; needed for a classifier that was not fitted.
 
         Raises:
             CheckpointNotFound: if there is no classifier.
@@ -252,59 +274,63 @@ class PETClassifier(PromptClassifier):
         """
         folder, about = open_saved(folder, cls)
         models = [MaskedLM.from_pretrained(folder / f"model_{i}") for i in range(about["models"])]
-        mlm = backbone if backbone is not None else next(iter(models), None)
-        if mlm is None:
+        if backbone is None and not models:
             raise ConfigError(f"{folder} is of a classifier that was not fitted. Give its model as `backbone`.")
-        classifier = cls(mlm, **about["params"])
-        classifier.priors_ = None
+        classifier = cls(backbone, **about["params"])
+        if models:
+            asked = classifier._new_question()
+            patterns = [pattern for pattern in asked.patterns for _ in range(classifier.repetitions)]
+            scorers = [classifier._new_scorer(lm, asked, p) for lm, p in zip(models, patterns, strict=True)]
+            classifier._set(asked, scorers, np.array(about["weights"]), [])
+            if about["student"]:
+                classifier.student_ = TextClassifier.from_pretrained(folder / STUDENT)
         if "priors" in about:
             classifier.priors_ = [{domain: np.array(prior) for domain, prior in each} for each in about["priors"]]
-        if models:
-            patterns = [p for p in classifier._patterns() for _ in range(classifier.repetitions)]
-            classifier._fitted = [classifier._new_scorer(lm, p) for lm, p in zip(models, patterns, strict=True)]
-            classifier.models_, classifier.weights_ = models, np.array(about["weights"])
-            classifier.history_ = []
-            student = TextClassifier.from_pretrained(folder / STUDENT) if about["student"] else None
-            classifier.student_ = student
+            classifier._priors_of = classifier._key(classifier._question())
         return classifier
 
-    def _patterns(self):
-        patterns = [self.patterns] if isinstance(self.patterns, str | Pattern) else list(self.patterns)
-        if not patterns:
-            raise InputError("`patterns` is empty. Give a pattern or more.")
-        patterns = [pattern if isinstance(pattern, Pattern) else Pattern(pattern) for pattern in patterns]
-        virtual = [pattern.template for pattern in patterns if pattern.num_virtual]
+    def _new_question(self):
+        asked = Question(self.patterns, self.verbalizer)
+        virtual = [pattern.template for pattern in asked.patterns if pattern.num_virtual]
         if virtual:
             raise InputError(f"{virtual[0]!r} has virtual tokens, which only PTuningClassifier learns.")
-        fields = {tuple(sorted(pattern.fields)) for pattern in patterns}
-        if len(fields) > 1:
-            raise InputError(f"The patterns ask for different fields: {', '.join(map(str, sorted(fields)))}.")
-        return patterns
+        return asked
 
     def _columns(self, texts):
-        columns = super()._columns(texts)
-        if self.domain is not None:
-            if not isinstance(texts, dict) or self.domain not in texts or len(texts[self.domain]) != count(columns):
-                raise InputError(f"`domain` is {self.domain!r}: give a dict of columns with one of this name.")
-            columns[self.domain] = list(texts[self.domain])
-        return columns
+        return self._question().columns(texts, self.domain)
 
-    def _new_scorer(self, lm, pattern):
-        return Scorer(
-            lm, pattern, self._verbalizer(), self.max_length, self.truncate_side, self.order, self.normalization
-        )
+    def _set(self, asked, scorers, weights, history):
+        """Keep what was learned."""
+        self._asked, self._fitted, self.classes_ = asked, scorers, asked.labels
+        self._fixed = {name: getattr(self, name) for name in FIXED}
+        self.weights_, self.history_, self.student_, self.priors_ = weights, history, None, None
+        self._priors_of = self._key(asked)
 
-    def _scorer(self, pattern):
-        """The scorer of the model as it was given."""
-        key = self._key(pattern)
-        if key not in self._untrained:
-            self._untrained[key] = self._new_scorer(self.mlm, pattern)
-        return self._untrained[key]
+    def _forget(self):
+        for name in ("_asked", "_fitted", "_fixed", "classes_", "weights_", "history_", "student_", "priors_"):
+            self.__dict__.pop(name, None)
+
+    def _new_scorer(self, lm, asked, pattern):
+        options = self.max_length, self.truncate_side, self.order, self.normalization
+        return Scorer(lm, pattern, asked.verbalizer, *options)
+
+    def _key(self, asked):
+        """What a compiled scorer depends on, but for its pattern and model; of priors the patterns too."""
+        fixed = getattr(self, "_fixed", {}) if asked is getattr(self, "_asked", None) else {}
+        options = [fixed.get(name, getattr(self, name)) for name in FIXED[2:6]]
+        return repr((asked.verbalizer, options)), [pattern.template for pattern in asked.patterns]
+
+    def _untrained(self, asked):
+        """The scorers of the model as it was given, which is compiled once for all patterns."""
+        self._check_model()
+        key = self._key(asked)[0]
+        kept = getattr(self, "_base", None)
+        if kept is None or kept[0] != key or kept[1].lm is not self.mlm:
+            self._base = key, self._new_scorer(self.mlm, asked, asked.patterns[0])
+        return [self._base[1].with_pattern(pattern) for pattern in asked.patterns]
 
     def _scorers(self):
-        if hasattr(self, "_fitted"):
-            return self._fitted
-        return [self._scorer(pattern) for pattern in self._patterns()]
+        return self._fitted if hasattr(self, "_fitted") else self._untrained(self._new_question())
 
     def _proba(self, columns):
         if getattr(self, "student_", None) is not None:
@@ -313,50 +339,66 @@ class PETClassifier(PromptClassifier):
         return np.tensordot(getattr(self, "weights_", np.full(len(found), 1 / len(found))), found, 1)
 
     def _said_by_each(self, columns):
-        if self.calibration not in CALIBRATIONS:
-            known = ", ".join(map(repr, CALIBRATIONS))
-            raise InputError(f"`calibration` must be one of {known}. Received: {self.calibration!r}")
-        return [self._said_by(i, scorer, columns) for i, scorer in enumerate(self._scorers())]
-
-    def _said_by(self, index, scorer, columns):
-        probabilities = softmax(scorer.label_scores(columns))
-        if self.calibration is None or not len(probabilities):
-            return probabilities
-        if self.calibration == "unlabeled":
-            if getattr(self, "priors_", None) is None:
+        scorers, asked = self._scorers(), self._question()
+        self._raise(self._calibration_problems(asked))
+        priors = [None] * len(scorers)
+        if self.calibration == "unlabeled" and count(columns):
+            priors = getattr(self, "priors_", None)
+            if priors is None or self._priors_of != self._key(asked):
                 raise InputError("calibration='unlabeled' needs texts: call `calibrate`, or `fit` with `unlabeled`.")
-            priors = self.priors_[index]
+        return [self._said(scorer, columns, prior) for scorer, prior in zip(scorers, priors, strict=True)]
+
+    def _said(self, scorer, columns, priors=None):
+        """Probabilities of the labels, calibrated by what the pattern says without a text, or by priors."""
+        probabilities = softmax(scorer.label_scores(columns))
+        if priors is not None:
             domains = columns.get(self.domain, [None] * len(probabilities))
             return calibrated(probabilities, np.stack([priors.get(each, priors[None]) for each in domains]))
+        if self.calibration != "context" or not len(probabilities):
+            return probabilities
         n = len(probabilities) if scorer.by_input else 1
-        blank = {name: [""] * n for name in self._fields()}
+        blank = {name: [""] * n for name in scorer.pattern.fields}
         blank |= {name: columns[name] for name in scorer.further_columns}
         return calibrated(probabilities, softmax(scorer.label_scores(blank)))
 
+    def _prior(self, scorer, pool):
+        """The priors of unlabelled texts, where there are some and `calibration` asks for them."""
+        if self.calibration != "unlabeled" or pool is None:
+            return None
+        return mean_prior(softmax(scorer.label_scores(pool)), pool.get(self.domain))
+
     def _said_by_student(self, columns):
-        found, labels = self.student_.predict_proba(self._as_texts(columns)), self._verbalizer().labels
+        found, labels = self.student_.predict_proba(self._as_texts(columns)), self._asked.labels
         out = np.zeros((count(columns), len(labels)))
         out[:, [labels.index(label) for label in self.student_.classes_]] = found
         return out
 
     def _as_texts(self, columns):
         """Columns as the texts or pairs that a `TextClassifier` takes."""
-        fields = [columns[name] for name in self._fields()]
+        fields = [columns[name] for name in self._asked.fields]
         return fields[0] if len(fields) == 1 else list(zip(*fields, strict=True))
 
-    def _held_out(self, validation_data):
-        held_out = check_validation(validation_data)
-        if held_out is None:
-            return None
-        columns = self._columns(held_out[0])
-        return columns, check_labels(held_out[1], columns, self._labels_of(columns), "validation ")
+    def _check_model(self):
+        if self.mlm is None:
+            raise InputError(
+                "The untrained model is needed, and this classifier was loaded without it: give it to `load` as "
+                "`backbone`, or by set_params(mlm=...)."
+            )
+        if not isinstance(self.mlm, MaskedLM):
+            raise InputError(
+                "`mlm` must be a MaskedLM, e.g. MaskedLM.from_pretrained('bert-tiny-zh'); a CausalLM is for "
+                f"PTuningClassifier. Received: {self.mlm!r:.80}"
+            )
 
-    def _check(self, n, pool):
+    def _check(self, asked, n, pool):
         """The losses; raises `InputError` with all that is wrong with the options."""
+        self._check_model()
         check_seed(self.seed)
-        problems = []
-        if not n and pool is not None and not self.mlm_weight:
+        problems, learns = self._calibration_problems(asked), n or (pool is not None and self.mlm_weight)
+        if not learns and pool is not None and (self.generations or self.distill):
             problems.append("without labels only the auxiliary loss is learned from: `mlm_weight` must be above 0")
+        if not n and self.label_conditioning and not self.generations and pool is not None:
+            problems.append("`label_conditioning` needs labelled texts")
         if self.ensemble not in ENSEMBLES:
             problems.append(f"`ensemble` must be one of {', '.join(ENSEMBLES)}. Received: {self.ensemble!r}")
         if not isinstance(self.repetitions, int) or self.repetitions < 1:
@@ -365,94 +407,85 @@ class PETClassifier(PromptClassifier):
             problems.append(f"`generations` must be a whole number, 0 or more. Received: {self.generations!r}")
         elif (self.generations or self.distill) and pool is None:
             problems.append("`generations` and `distill` need `unlabeled`")
-        if self.distill and (len(self._fields()) > 2 or isinstance(self._verbalizer(), Candidates)):
+        if self.distill and (len(asked.fields) > 2 or asked.by_input):
             problems.append("`distill` needs fixed labels and inputs of at most two fields")
-        if problems:
-            raise InputError("PETClassifier cannot be fitted like this:\n  " + "\n  ".join(problems))
+        self._raise(problems)
         names = ("label_weight", "mlm_weight", "mlm_rate", "mask_template", "label_conditioning")
-        return Losses(**{name: getattr(self, name) for name in names})
-
-    def _forget(self):
-        for name in ("_fitted", "models_", "weights_", "history_", "student_", "priors_"):
-            self.__dict__.pop(name, None)
-
-    def _votes(self, columns, targets):
-        """How much each model counts."""
-        patterns = self._patterns()
-        votes = np.ones(len(patterns))
-        if self.ensemble == "accuracy" and len(targets):
-            votes = np.array(
-                [(self._scorer(p).label_scores(columns).argmax(axis=1) == targets).mean() for p in patterns]
+        losses = Losses(**{name: getattr(self, name) for name in names})
+        used = self.mlm_weight or self.generations or self.distill or self.calibration == "unlabeled"
+        if pool is not None and not used:
+            warnings.warn(
+                "`unlabeled` is not used: of `mlm_weight`, `generations`, `distill` and calibration='unlabeled' none "
+                "is set.",
+                InputWarning,
+                stacklevel=3,
             )
-        votes = np.repeat(votes if votes.any() else np.ones(len(patterns)), self.repetitions)
+        return losses
+
+    def _calibration_problems(self, asked):
+        if self.calibration not in CALIBRATIONS:
+            known = ", ".join(map(repr, CALIBRATIONS))
+            return [f"`calibration` must be one of {known}. Received: {self.calibration!r}"]
+        return [NO_PRIOR] if self.calibration == "unlabeled" and asked.by_input else []
+
+    def _raise(self, problems):
+        if problems:
+            raise InputError("PETClassifier cannot be used like this:\n  " + "\n  ".join(problems))
+
+    def _votes(self, asked, columns, targets, pool):
+        """How much each model counts."""
+        votes = np.ones(len(asked.patterns))
+        if self.ensemble == "accuracy" and len(targets):
+            said = [self._said(scorer, columns, self._prior(scorer, pool)) for scorer in self._untrained(asked)]
+            votes = np.array([(each.argmax(axis=1) == targets).mean() for each in said])
+        votes = np.repeat(votes if votes.any() else np.ones(len(votes)), self.repetitions)
         return votes / votes.sum()
 
-    def _trained(self, sets, pool, held_out, losses):
-        """`(scorer, history)` for each pattern and repetition, trained on its own set `(columns, targets)`.
+    def _trained(self, asked, sets, pool, held_out, losses):
+        """A scorer for each pattern and repetition, each trained on its own set `(columns, targets)`, and histories.
 
-        All are trained in the last one's model, which is compiled once, and moved to their own.
+        All are trained in the first one's model, which is compiled once, and moved to their own.
         """
-        workers, found = [self._worker(i) for i in range(len(sets))], []
-        for worker, (columns, targets) in zip(workers, sets, strict=True):
-            scorer = workers[-1].with_pattern(worker.pattern)
+        copies, scorers, histories = self._copies(asked, len(sets)), [], []
+        for i in reversed(range(len(sets))):
+            scorer = copies[0].with_pattern(asked.patterns[i // self.repetitions])
             scorer.lm.set_weights(self.mlm.get_weights())
 
             def score(scorer=scorer):
-                return float((scorer.label_scores(held_out[0]).argmax(axis=1) == held_out[1]).mean())
+                said = self._said(scorer, held_out[0], self._prior(scorer, pool))
+                return float((said.argmax(axis=1) == held_out[1]).mean())
 
             history = train(
                 scorer,
-                columns,
-                targets,
+                *sets[i],
                 pool,
                 losses,
-                seed=int(np.random.SeedSequence([self.seed, len(found)]).generate_state(1)[0]),
+                seed=int(np.random.SeedSequence([self.seed, i]).generate_state(1)[0]),
                 epochs=self.epochs,
                 batch_size=self.batch_size,
+                unlabeled_batch_size=self.unlabeled_batch_size,
                 learning_rate=self.learning_rate,
                 weight_decay=self.weight_decay,
                 score=None if held_out is None else score,
                 patience=self.patience,
                 verbose=self.verbose,
             )
-            if worker is not workers[-1]:
-                worker.lm.set_weights(scorer.lm.get_weights())
-            found.append((worker, history))
-        return found
+            if i:
+                copies[i].lm.set_weights(scorer.lm.get_weights())
+            scorers.insert(0, copies[i].with_pattern(scorer.pattern))
+            histories.insert(0, history)
+        return scorers, histories
 
-    def _worker(self, index):
-        """The scorer of a copy of the model, which a further `fit` finds compiled."""
-        pattern = self._patterns()[index // self.repetitions]
-        key = index, self._key(pattern)
-        if key not in self._workers:
-            self._workers[key] = self._new_scorer(copy_of_model(self.mlm), pattern)
-        return self._workers[key]
-
-    def _key(self, pattern):
-        """What a scorer depends on."""
-        options = self.max_length, self.truncate_side, self.order, self.normalization
-        return (id(self.mlm), pattern.template, repr(self._verbalizer()), *options)
-
-    def _labelled_by_others(self, said, weights, index, generation, columns, targets, pool, generator):
-        """iPET's next training set of a model: the labelled texts, and those that others are surest about."""
-        others = [i for i in range(len(said)) if i != index] or [index]
-        chosen = generator.permutation(others)[: max(1, round(SHARE * len(others)))]
-        votes = weights[chosen] if weights[chosen].any() else None
-        probabilities = np.average([said[i] for i in chosen], axis=0, weights=votes)
-        guessed, sure = probabilities.argmax(axis=1), probabilities.max(axis=1)
-        num_labels = probabilities.shape[1]
-        if len(targets):
-            shares = np.bincount(targets, minlength=num_labels) / len(targets)
-            wanted = len(targets) * GROWTH ** (generation + 1) - len(targets)
-        else:
-            shares = np.full(num_labels, 1 / num_labels)
-            wanted = FIRST_TEXTS * num_labels * GROWTH**generation
-        picked = []
-        for label in range(num_labels):
-            here = np.flatnonzero(guessed == label)
-            picked += here[np.argsort(-sure[here], kind="stable")][: round(wanted * shares[label])].tolist()
-        further = take(pool, picked)
-        return (joined(columns, further) if len(targets) else further), np.concatenate([targets, guessed[picked]])
+    def _copies(self, asked, n):
+        """Scorers of `n` copies of the model, which a further `fit` finds compiled."""
+        key = self._key(asked)[0]
+        kept = getattr(self, "_kept", None)
+        scorers = kept[2][:n] if kept is not None and kept[0] == key and kept[1] is self.mlm else []
+        self._kept = None  # so that memory holds no more copies than are needed
+        pattern = asked.patterns[0]
+        scorers = scorers + [self._new_scorer(copy_of_model(self.mlm), asked, pattern) for _ in range(n - len(scorers))]
+        self._kept = key, self.mlm, scorers
+        return scorers
 
     def _distilled(self, columns, held_out):
         probabilities = self._proba(columns)
@@ -467,14 +500,7 @@ class PETClassifier(PromptClassifier):
             seed=self.seed,
             verbose=self.verbose,
         )
-        labels = self._verbalizer().labels
+        labels = self._asked.labels
         if held_out is not None:
             held_out = self._as_texts(held_out[0]), [labels[i] for i in held_out[1]]
         return student.fit_probabilities(self._as_texts(columns), probabilities, labels, validation_data=held_out)
-
-
-def copy_of_model(lm):
-    """A language model built anew with equal weights."""
-    twin = copy_of(lm)
-    twin.tokenizer = twin.backbone.tokenizer = lm.tokenizer
-    return twin

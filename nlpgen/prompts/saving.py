@@ -1,11 +1,16 @@
 """What a saved prompt classifier consists of."""
 
+import hashlib
 import re
 from pathlib import Path
 
+import ml_dtypes  # noqa: F401  (makes bfloat16 a NumPy type)
+import numpy as np
+
 from nlpgen.checkpoints.files import existing_folder, read_json
-from nlpgen.errors import CheckpointNotFound, ConfigError
+from nlpgen.errors import CheckpointNotFound, ConfigError, WeightsMismatch
 from nlpgen.prompts.verbalizer import Candidates, Verbalizer
+from nlpgen.tasks.fine_tuning import copy_of
 
 PATTERNS, WEIGHTS = "prompt.json", "prompt.safetensors"
 OURS = re.compile(r"prompt\.json|prompt\.safetensors|(model_\d+|model|student)/")
@@ -52,3 +57,60 @@ def open_saved(folder, cls):
     if about["params"]["verbalizer"] is not None:
         about["params"]["verbalizer"] = verbalizer_from(about["params"]["verbalizer"])
     return folder, about
+
+
+def copy_of_model(lm):
+    """A language model built anew with equal weights."""
+    twin = copy_of(lm)
+    twin.tokenizer = twin.backbone.tokenizer = lm.tokenizer
+    return twin
+
+
+def weights_sha256(model, dtype=None):
+    """The hexadecimal SHA-256 of the weights of a built model, in their order.
+
+    Args:
+        model: it.
+        dtype: what the weights are rounded to; as they are by default.
+    """
+    digest = hashlib.sha256()
+    for weight in model.get_weights():
+        with np.errstate(over="ignore"):
+            weight = weight if dtype is None else weight.astype("float32").astype(dtype)
+        digest.update(np.ascontiguousarray(weight).tobytes())
+    return digest.hexdigest()
+
+
+def fingerprint(lm, with_head=True):
+    """What tells a language model from others: class, architecture, sizes, and hashes of its vocabulary and of its
+    weights in half precision, of which one is the same in a copy that is in half precision.
+
+    Args:
+        lm: a `MaskedLM` or `CausalLM`.
+        with_head: whether its head counts too.
+    """
+    config, tokens = lm.backbone.config, "\n".join(lm.tokenizer.vocab.tokens)
+    model = lm if with_head else lm.backbone
+    return {
+        "class": type(lm).__name__,
+        "model_type": lm.backbone.model_type,
+        "hidden_size": config.hidden_size,
+        "num_hidden_layers": config.num_hidden_layers,
+        "vocabulary": hashlib.sha256(tokens.encode("utf-8", "surrogatepass")).hexdigest()[:16],
+        "weights": {dtype: weights_sha256(model, dtype) for dtype in ("bfloat16", "float16")},
+    }
+
+
+def check_fingerprint(folder, expected, found):
+    """Raise `WeightsMismatch` unless two fingerprints are of one language model."""
+    wrong = [
+        f"{name}: {expected.get(name)!r} expected, {found[name]!r} found"
+        for name in found
+        if name != "weights" and found[name] != expected.get(name)
+    ]
+    if not wrong and not set(found["weights"].items()) & set(expected["weights"].items()):
+        wrong.append("weights: other values; it was trained further, say")
+    if wrong:
+        raise WeightsMismatch(
+            f"{folder} was trained for another model than `backbone`:\n  " + "\n  ".join(wrong) + "\nGive that model."
+        )

@@ -50,7 +50,8 @@ class Scorer:
             https://arxiv.org/abs/2009.07118). Training and `CausalLM` have their own: tokens are independent there if
             `most_confident_first` is asked for, and left to right in a `CausalLM`.
         normalization: of the scores of words: `"length"` for the mean over their tokens, `"pmi"` to subtract their
-            score in the pattern without a text (Holtzman et al., 2021, https://arxiv.org/abs/2104.08315).
+            score in the pattern without a text (Holtzman et al., 2021, https://arxiv.org/abs/2104.08315). In the loss
+            of a training that score is the untrained model's, a constant; afterwards it is the trained one's.
         prompt, prefix, trainable_part: see `PromptModel`.
 
     Attributes:
@@ -96,10 +97,11 @@ class Scorer:
             "trainable_part": trainable_part,
         }
         self.model = self._new_model(self.num_labels)
-        self._word_model = self.model if self.by_input else None
+        # Shared with the scorers that `with_pattern` makes, so that it is compiled once.
+        self._word_models = [self.model] if self.by_input else []
 
     def with_pattern(self, pattern):
-        """A scorer of the same model, compiled or not, that asks by another pattern."""
+        """A scorer of the same model, compiled once for both, that asks by another pattern."""
         other = copy.copy(self)
         other.pattern = pattern
         other._check()
@@ -138,6 +140,14 @@ class Scorer:
             first = int(np.flatnonzero(~np.isfinite(scores).all(axis=1))[0])
             raise NonFiniteOutput(f"The model gave NaN or infinity for `texts[{first}]`: its weights are damaged.")
         return scores
+
+    def token_scores(self, columns, ids):
+        """Log probabilities of single tokens in the pattern's mask: `(inputs, tokens)`. Needs `Candidates`, with which
+        the whole vocabulary is read."""
+        one = self._plan([[id] for id in ids])
+        return self._word_scores(
+            [self._row(clozes, one, range(len(ids))) for clozes in self._encode(columns, one.fills)]
+        )
 
     def inputs(self, rows, length):
         """A batch of rows, padded to a length, as inputs of the `PromptModel`."""
@@ -196,8 +206,11 @@ class Scorer:
             return [self._row(clozes, self.plan, self.owners) for clozes in encoded]
         rows = []
         for i, candidates in enumerate(columns[self.verbalizer.field]):
-            words = word_ids(candidates, self.tokenizer)
-            self._check_lengths(words, candidates)
+            try:
+                words = word_ids(candidates, self.tokenizer)
+                self._check_lengths(words, candidates)
+            except InputError as error:
+                raise InputError(f"`{self.verbalizer.field}[{i}]`: {error}") from None
             each = self._plan(words)
             one = {name: [columns[name][i]] for name in self.pattern.fields}
             rows.append(self._row(self._encode(one, each.fills)[0], each, range(len(words))))
@@ -216,9 +229,9 @@ class Scorer:
         return model
 
     def _word_scores(self, rows):
-        if self._word_model is None:
-            self._word_model = self._new_model(None)
-        return self._run(self._word_model, rows)
+        if not self._word_models:
+            self._word_models.append(self._new_model(None))
+        return self._run(self._word_models[0], rows)
 
     def _scored(self, rows):
         """Scores of words, in the order that was asked for: `(rows, words)`."""
@@ -362,6 +375,7 @@ class HeadScorer(Scorer):
     by_input, normalization, columns, order = False, None, None, "independent"
 
     def __init__(self, lm, pattern, labels, classifier, max_length, truncate_side, prompt, prefix, trainable_part):
+        check_truncation(max_length, truncate_side)
         self.lm, self.pattern, self.truncate_side = lm, pattern, truncate_side
         self.tokenizer, self.causal = lm.tokenizer, isinstance(lm, CausalLM)
         limits = [n for n in (max_length, lm.backbone.longest) if n is not None]

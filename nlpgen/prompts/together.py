@@ -7,7 +7,8 @@ from keras import ops
 
 from nlpgen.errors import InputError
 from nlpgen.layers import PrefixEncoder, PromptEncoder
-from nlpgen.prompts.columns import take
+from nlpgen.prompts.p_tuning import PTuningClassifier
+from nlpgen.prompts.prompt_classifier import as_list
 from nlpgen.prompts.prompt_model import PromptModel
 from nlpgen.prompts.scorer import batch_of, run
 from nlpgen.tasks import softmax
@@ -60,9 +61,16 @@ class PromptServer:
         Returns:
             For each an array `(labels,)`, in the order of its classifier's labels.
         """
-        rows = [self._row(name, text) for name, text in requests]
-        order = {name: i for i, name in enumerate(self.classifiers)}
-        numbers = {id(row): order[name] for row, (name, _) in zip(rows, requests, strict=True)}
+        return self._answers(requests)[0]
+
+    def predict(self, requests):
+        """The likeliest label of each request; see `predict_proba`."""
+        probabilities, labels = self._answers(requests)
+        return [names[row.argmax()] for names, row in zip(labels, probabilities, strict=True)]
+
+    def _answers(self, requests):
+        """Probabilities of each request, and its labels."""
+        rows, labels, numbers = self._rows(list(requests))
 
         def inputs(batch, length):
             found = batch_of(batch, length, self._pad_id, self._columns, self._segments)
@@ -70,29 +78,32 @@ class PromptServer:
                 found["prefix_index"] = np.array([numbers[id(row)] for row in batch], "int32")
             return found
 
-        scores = run(self._model, rows, inputs)
         results = []
-        for row, words in zip(rows, scores, strict=True):
+        for row, words in zip(rows, run(self._model, rows, inputs), strict=True):
             owners = np.array(row.owners)
             own = words[: len(owners)]
-            labels = [np.logaddexp.reduce(own[owners == i]) for i in range(owners.max() + 1)]
-            results.append(softmax(np.array(labels)))
-        return results
+            scores = [np.logaddexp.reduce(own[owners == i]) for i in range(owners.max() + 1)]
+            results.append(softmax(np.array(scores)))
+        return results, labels
 
-    def predict(self, requests):
-        """The likeliest label of each request; see `predict_proba`."""
-        requests, labels = list(requests), []
-        for (name, text), row in zip(requests, self.predict_proba(requests), strict=True):
-            classifier = self.classifiers[name]
-            labels.append(classifier._labels_of(classifier._columns(_alone(text)))[0][row.argmax()])
-        return labels
-
-    def _row(self, name, text):
-        if name not in self.classifiers:
-            raise InputError(f"There is no prompt {name!r}. There are: {', '.join(self.classifiers)}.")
-        classifier, scorer = self.classifiers[name], self._scorers[name]
-        (row,) = scorer.rows(take(classifier._columns(_alone(text)), [0]))
-        return dataclasses.replace(row, clozes=[self._moved(cloze, self._offsets[name]) for cloze in row.clozes])
+    def _rows(self, requests):
+        """Rows and labels of requests, and the number of each row's classifier by the row's id."""
+        unknown = [name for name, _ in requests if name not in self.classifiers]
+        if unknown:
+            raise InputError(f"There is no prompt {unknown[0]!r}. There are: {', '.join(self.classifiers)}.")
+        rows, labels, numbers = [None] * len(requests), [None] * len(requests), {}
+        for number, (name, scorer) in enumerate(self._scorers.items()):
+            here = [i for i, request in enumerate(requests) if request[0] == name]
+            if not here:
+                continue
+            asked = self.classifiers[name]._question()
+            parts = [asked.columns(as_list(requests[i][1])) for i in here]
+            columns = {field: [part[field][0] for part in parts] for field in parts[0]}
+            for i, row, own in zip(here, scorer.rows(columns), asked.labels_of(columns), strict=True):
+                clozes = [self._moved(cloze, self._offsets[name]) for cloze in row.clozes]
+                rows[i], labels[i] = dataclasses.replace(row, clozes=clozes), own
+                numbers[id(rows[i])] = number
+        return rows, labels, numbers
 
     def _moved(self, cloze, offset):
         """A cloze whose virtual tokens are those of the common table."""
@@ -103,21 +114,23 @@ class PromptServer:
         problems, classifiers = [], list(self.classifiers.items())
         if not classifiers:
             raise InputError("`classifiers` is empty. Give one or more.")
-        first = classifiers[0][1]
-        lengths = {name: each.prefix_length for name, each in classifiers}
-        for name, each in classifiers:
-            each._fitted()
-            if each.trainable != "prompt" or each.head != "verbalizer":
-                problems.append(f"{name!r} has more than a prompt: trainable={each.trainable!r}, head={each.head!r}")
-            if each.order == "most_confident_first":
+        strange = [name for name, each in classifiers if not isinstance(each, PTuningClassifier)]
+        if strange:
+            raise InputError(f"Only PTuningClassifiers can be served together, and {strange[0]!r} is none.")
+        raw = [name for name, each in classifiers if not hasattr(each, "_scorer")]
+        if raw:
+            raise InputError(f"{', '.join(map(repr, raw))} learned nothing yet. Call `fit`, or load one by `load`.")
+        scorers = {name: each._fitted() for name, each in classifiers}
+        first = scorers[classifiers[0][0]]
+        lengths = {name: 0 if s.model.prefix is None else s.model.prefix.length for name, s in scorers.items()}
+        for name, scorer in scorers.items():
+            if scorer.model.trainable_part != "prompt" or scorer.model.classifier is not None:
+                problems.append(f"{name!r} has more than a prompt: it needs trainable='prompt' and head='verbalizer'")
+            if scorer.is_stepwise:
                 problems.append(f"{name!r} reads tokens step by step")
-            if each.lm_ is not first.lm_:
+            if scorer.lm is not first.lm:
                 problems.append(f"{name!r} stands on another model object than {classifiers[0][0]!r}")
         if len(set(lengths.values())) > 1:
             problems.append(f"prefixes differ in length: {lengths}")
         if problems:
             raise InputError("These prompts cannot be served together:\n  " + "\n  ".join(problems))
-
-
-def _alone(text):
-    return {name: [cell] for name, cell in text.items()} if isinstance(text, dict) else [text]

@@ -1,12 +1,12 @@
 """Training of one scorer: the loss of the labels, and the auxiliary loss of the texts' own tokens."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
 
 from nlpgen.errors import InputError
-from nlpgen.prompts.auxiliary import MaskedRows, NextTokenRows, token_loss
+from nlpgen.prompts.auxiliary import MaskedRows, NextTokenRows, Passes, token_loss
 from nlpgen.prompts.columns import count
 from nlpgen.prompts.verbalizer import label_problems
 from nlpgen.tasks.fine_tuning import fine_tune, seed_dropout
@@ -15,13 +15,14 @@ from nlpgen.text import bucket
 
 @dataclass(frozen=True)
 class Losses:
-    """What is minimized: `label_weight * (cross-entropy over the labels) + mlm_weight * (that of masked tokens)`.
+    """What is minimized: `label_weight * (cross-entropy over the labels) + mlm_weight * (that of masked tokens)
+    + label_conditioning * (ADAPET's)`, each a mean over its texts or tokens.
 
     Args:
         label_weight, mlm_weight: the weights; the second is of the next token's loss for a causal model.
         mlm_rate: share of the tokens that are masked.
         mask_template: whether tokens of the pattern are masked too.
-        label_conditioning: weight of ADAPET's loss, see `MaskedRows`.
+        label_conditioning: weight of ADAPET's loss, see `MaskedRows`; of the labelled texts alone.
     """
 
     label_weight: float = 1.0
@@ -44,7 +45,9 @@ class Losses:
             raise InputError("The losses are wrong:\n  " + "\n  ".join(problems))
 
 
-def train(scorer, columns, targets, unlabeled, losses, *, seed, batch_size, score=None, **options):
+def train(
+    scorer, columns, targets, unlabeled, losses, *, seed, batch_size, unlabeled_batch_size=None, score=None, **options
+):
     """Train the model of a scorer in place.
 
     Args:
@@ -53,33 +56,41 @@ def train(scorer, columns, targets, unlabeled, losses, *, seed, batch_size, scor
         targets: index of each one's label.
         unlabeled: further inputs as columns for the auxiliary loss, or `None`.
         losses: `Losses`.
+        unlabeled_batch_size: how many of these are drawn at each step beside the labelled ones, all once in random
+            order before any twice; `batch_size` by default.
         seed, batch_size, score, options: see `fine_tune`.
 
     Returns:
         The history, see `fine_tune`.
     """
+    further = unlabeled_batch_size or batch_size
+    if not isinstance(further, int) or further < 1:
+        raise InputError(f"`unlabeled_batch_size` must be a whole number, 1 or more. Received: {further!r}")
     rows, pool = scorer.rows(columns), [] if unlabeled is None else scorer.rows(unlabeled)
     targets, label_weight = np.asarray(targets, "int32"), losses.label_weight
     if not rows:
-        rows, targets, label_weight = pool, np.zeros(len(pool), "int32"), 0.0
-        pool = []
-    auxiliary = _auxiliary(scorer, [row.clozes for row in rows + pool], targets, losses, seed)
+        losses = replace(losses, label_conditioning=0.0)
+        rows, targets, label_weight, pool = pool, np.zeros(len(pool), "int32"), 0.0, []
+    generator = np.random.default_rng([seed, 1])
+    auxiliary = _auxiliary(scorer, [row.clozes for row in rows + pool], targets, losses, generator)
+    passes, further = Passes(len(pool), generator), min(len(pool), further)
 
     def batch(indices, length):
-        drawn = [(rows_of, weight, rows_of.draw(len(indices))) for rows_of, weight in auxiliary]
-        length = bucket(max([length, *(rows_of.longest(chosen) for rows_of, _, chosen in drawn)]))
+        both = [*indices, *(len(rows) + i for i in passes.draw(further))]
+        drawn = [(source, weight, indices if weighs_labels else both) for source, weight, weighs_labels in auxiliary]
+        length = bucket(max([length, *(source.longest(chosen) for source, _, chosen in drawn)]))
         x = scorer.inputs([rows[i] for i in indices], length)
         label_weights = np.full(len(indices), label_weight, "float32")
         if not drawn:
             return x, targets[indices], label_weights
-        parts = [(*rows_of.batch(chosen, length), weight) for rows_of, weight, chosen in drawn]
+        parts = [(*source.batch(chosen, length), weight) for source, weight, chosen in drawn]
         for name in parts[0][0]:
             if name != "masked_segments" or scorer.has_segments:
                 x[name] = np.concatenate([inputs[name] for inputs, *_ in parts])
         y = {"labels": targets[indices], "tokens": np.concatenate([guessed for _, guessed, *_ in parts])}
         # Each loss is the mean over its tokens; Keras divides the sum by the number of cells.
-        weights = [mask * (weight * mask.size / max(mask.sum(), 1)) for _, _, mask, weight in parts]
-        return x, y, {"labels": label_weights, "tokens": np.concatenate(weights) * len(parts)}
+        weights = [mask * (weight * y["tokens"].size / max(mask.sum(), 1)) for _, _, mask, weight in parts]
+        return x, y, {"labels": label_weights, "tokens": np.concatenate(weights).astype("float32")}
 
     seed_dropout(scorer.model, seed)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -97,25 +108,24 @@ def train(scorer, columns, targets, unlabeled, losses, *, seed, batch_size, scor
     )
 
 
-def _auxiliary(scorer, clozes, targets, losses, seed):
-    """Pairs of `AuxiliaryRows` and the weight of their loss."""
-    generator, tokenizer, pairs = np.random.default_rng([seed, 1]), scorer.tokenizer, []
+def _auxiliary(scorer, clozes, targets, losses, generator):
+    """For each auxiliary loss its `AuxiliaryRows`, its weight, and whether it is of the labelled texts alone."""
+    tokenizer, found = scorer.tokenizer, []
     if losses.mlm_weight and scorer.causal:
-        pairs.append((NextTokenRows(clozes, tokenizer, generator), losses.mlm_weight))
+        found.append((NextTokenRows(clozes, tokenizer, generator), losses.mlm_weight, False))
     elif losses.mlm_weight:
         masked = MaskedRows(clozes, tokenizer, generator, losses.mlm_rate, losses.mask_template)
-        pairs.append((masked, losses.mlm_weight))
+        found.append((masked, losses.mlm_weight, False))
     if losses.label_conditioning:
         if scorer.causal or scorer.by_input:
             raise InputError("`label_conditioning` needs a masked language model and a verbalizer with fixed words.")
         words = [[] for _ in range(scorer.num_labels)]
         for ids, owner in zip(scorer.words, scorer.owners, strict=True):
             words[owner].append(ids)
-        conditioned = MaskedRows(
-            clozes[: len(targets)], tokenizer, generator, losses.mlm_rate, losses.mask_template, words, targets
-        )
-        pairs.append((conditioned, losses.label_conditioning))
-    return pairs
+        rate, template = losses.mlm_rate, losses.mask_template
+        conditioned = MaskedRows(clozes, tokenizer, generator, rate, template, words, targets)
+        found.append((conditioned, losses.label_conditioning, True))
+    return found
 
 
 def check_labels(labels, columns, known, what=""):
@@ -130,6 +140,8 @@ def check_labels(labels, columns, known, what=""):
     Raises:
         InputError: with all that is wrong.
     """
+    if isinstance(labels, str | bytes) or not hasattr(labels, "__iter__"):
+        raise InputError(f"Give a list of {what}labels. Received: {type(labels).__name__}")
     labels, n = list(labels), count(columns)
     if len(labels) != n:
         raise InputError(f"Got {n} {what}texts and {len(labels)} labels. Give as many of both.")

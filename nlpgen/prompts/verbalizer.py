@@ -18,8 +18,8 @@ class Verbalizer:
             summed.
 
     Raises:
-        InputError: if there are not two labels, a label has no word or spaces around it, or a word stands for two
-            labels; with all that is wrong.
+        InputError: if there are not two labels, a label has no word or spaces around it, or a word stands in it twice;
+            with all that is wrong.
 
     Example:
         >>> Verbalizer({"好评": ["很", "真"], "差评": "不"}).words
@@ -29,7 +29,10 @@ class Verbalizer:
     def __init__(self, words):
         if not isinstance(words, dict) or len(words) < 2:
             raise InputError(f"A verbalizer is a dict of two labels or more, each with its words. Received: {words!r}")
-        self.words = {label: [word] if isinstance(word, str) else list(word) for label, word in words.items()}
+        self.words = {
+            label: [word] if isinstance(word, str) or not hasattr(word, "__iter__") else list(word)
+            for label, word in words.items()
+        }
         owner, problems = {}, []
         for label, table in self.words.items():
             problems += label_problems(label)
@@ -38,7 +41,8 @@ class Verbalizer:
                 continue
             for word in table:
                 if word in owner:
-                    problems.append(f"the word {word!r} stands for {owner[word]!r} and for {label!r}")
+                    other = "twice" if owner[word] == label else f"for {owner[word]!r} and"
+                    problems.append(f"the word {word!r} stands {other} for {label!r}")
                 owner[word] = label
         if problems:
             raise InputError("These label words cannot be used:\n  " + "\n  ".join(problems) + "\nChoose others.")
@@ -58,7 +62,7 @@ class Verbalizer:
             The ids of each word, a list of lists, and the index of each word's label.
 
         Raises:
-            InputError: if a word has a token that the vocabulary does not know; with all such words.
+            InputError: see `word_ids`.
         """
         table = [(word, i) for i, words in enumerate(self.words.values()) for word in words]
         return word_ids([word for word, _ in table], tokenizer), [i for _, i in table]
@@ -94,15 +98,24 @@ def word_ids(words, tokenizer):
     """Token ids of label words, a list of lists.
 
     Raises:
-        InputError: if a word has a token that the vocabulary does not know; with all such words.
+        InputError: if a word has a token that the vocabulary does not know, is the name of a special token, or has the
+            tokens of another one; with all such words.
     """
     rows = tokenizer.ids(list(words))
     unknown = sorted({word for word, ids in zip(words, rows, strict=True) if not ids or tokenizer.unk_id in ids})
+    special = {tokenizer.vocab.token(id) for id in tokenizer.special_ids} & set(words)
+    first, problems = {}, []
     if unknown:
-        raise InputError(
-            f"The vocabulary does not know these label words, or a part of them: {', '.join(map(repr, unknown))}. "
-            "Choose words of known characters."
-        )
+        names = ", ".join(map(repr, unknown))
+        problems.append(f"the vocabulary does not know these label words, or a part of them: {names}")
+    if special:
+        problems.append(f"these are special tokens: {', '.join(map(repr, sorted(special)))}")
+    for word, ids in zip(words, rows, strict=True):
+        other = first.setdefault(tuple(ids), word)
+        if ids and other != word and word not in unknown:
+            problems.append(f"{other!r} and {word!r} are the same tokens")
+    if problems:
+        raise InputError("These label words cannot be used:\n  " + "\n  ".join(problems) + "\nChoose others.")
     return rows
 
 

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from nlpgen import PETClassifier
+from nlpgen import CausalLM, PETClassifier
 from nlpgen.errors import InputError
-from nlpgen.prompts import Pattern, find_label_words
-from tests.helpers import array
+from nlpgen.prompts import Candidates, Pattern, Scorer, Verbalizer, find_label_words
+from tests.helpers import array, assert_close
 from tests.prompts.test_pet_training import LABELS, TEXTS
 
 PATTERN = "[MASK]满意。{text}"
@@ -40,8 +40,37 @@ def test_they_are_a_verbalizer(embedded):
         ("[MASK][MASK]{text}", LABELS, "one .MASK."),
         (PATTERN, ["正面"] * 12, "labels of 1 kinds"),
         (PATTERN, LABELS[:3], "3 labels"),
+        (PATTERN, [1, 0] * 6, "a label must be a string"),
+        (PATTERN, ["b", "b "] * 6, "'b ' has spaces around it"),
+        ("[P*2]" + PATTERN, LABELS, "no virtual tokens"),
     ],
 )
 def test_bad_inputs(embedded, pattern, labels, message):
     with pytest.raises(InputError, match=message):
         find_label_words(embedded, pattern, TEXTS, labels)
+
+
+@pytest.mark.parametrize("options", [{"per_label": 0}, {"frequent": "x"}])
+def test_bad_numbers(embedded, options):
+    with pytest.raises(InputError, match="must be a whole number, 1 or more"):
+        find_label_words(embedded, PATTERN, TEXTS, LABELS, **options)
+
+
+def test_a_second_segment_is_read_as_by_the_scorer(embedded):
+    """The log odds of two words are what the scorer says of them."""
+    pattern = Pattern("{text}[SEP]很[MASK]满意")
+    ids = embedded.tokenizer.ids("很不")
+    found = Scorer(embedded, pattern, Candidates()).token_scores({"text": TEXTS}, ids)
+    expected = Scorer(embedded, pattern, Verbalizer({"a": "很", "b": "不"})).label_scores({"text": TEXTS})
+    assert_close(found[:, 0] - found[:, 1], expected[:, 0] - expected[:, 1], 1e-4)
+
+
+def test_a_causal_model_is_read_before_the_mask():
+    gpt = CausalLM.from_pretrained("gpt-tiny-zh", num_hidden_layers=1)
+    pattern = Pattern("{text}很[MASK]")
+    found = Scorer(gpt, pattern, Candidates()).token_scores({"text": TEXTS[:1]}, gpt.tokenizer.ids("好坏"))
+    ids = np.array([[gpt.tokenizer.cls_id, *gpt.tokenizer.ids(TEXTS[0] + "很")]])
+    logits = array(gpt({"token_ids": ids}))[0, -1].astype("float64")
+    expected = logits - np.logaddexp.reduce(logits)
+    assert_close(found[0], expected[gpt.tokenizer.ids("好坏")], 1e-4)
+    assert set(find_label_words(gpt, pattern, TEXTS, LABELS)) == {"正面", "负面"}

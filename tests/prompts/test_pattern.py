@@ -93,6 +93,11 @@ def test_slots_in_a_text_are_plain_text():
     assert cloze.slots == [7]
 
 
+def test_a_brace_is_written_twice():
+    (cloze,) = encode("{{text}}{text}[MASK]", ["好"])
+    assert decode(cloze.token_ids) == "[CLS]{text}好[MASK][SEP]"
+
+
 def test_an_unknown_field():
     with pytest.raises(InputError, match="asks for title, but the inputs have text"):
         encode("{title}[MASK]", ["好"])
@@ -106,6 +111,12 @@ def test_an_unknown_field():
         ("", "no .MASK.; it has no field"),
         (None, "a string"),
         ("{a}{a}[MASK]", "the field a stands in it twice"),
+        ("{text}{text_b }[MASK]", "'{text_b }' is no slot"),
+        ("{}{text}[MASK]", "'{}' is no slot"),
+        ("[P*0]{text}[MASK]", "'.P.0.' is no slot"),
+        ("{text}[MASK][UNK]", "'.UNK.' is no slot"),
+        ("{text}[MASK][Mask]", "'.Mask.' is no slot"),
+        ("{text}}[MASK]", "'}' is no slot"),
     ],
 )
 def test_bad_patterns(template, message):

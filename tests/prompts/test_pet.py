@@ -58,6 +58,7 @@ def test_strings_and_lists_and_batches(embedded):
     np.testing.assert_allclose(many.sum(-1), 1, rtol=1e-6)
 
 
+@pytest.mark.backends
 def test_score(embedded):
     pet = PETClassifier(embedded, "[MASK]满意。{text}", WORDS)
     labels = pet.predict(REVIEWS)
@@ -70,8 +71,10 @@ def test_the_model_is_shared_and_compiled_once(embedded):
     pet = PETClassifier(embedded, ["[MASK]满意。{text}", "{text}[MASK]好。"], WORDS)
     pet.predict(REVIEWS)
     pet.predict(REVIEWS)
-    first, second = pet._untrained.values()
+    first, second = pet._scorers()
     assert first.lm is second.lm is embedded
+    assert first.model is second.model
+    assert first.model is pet._scorers()[0].model
 
 
 def test_the_preset(embedded):
@@ -221,7 +224,7 @@ def test_label_order_and_word_order_do_not_matter(embedded):
 def test_every_preset_predicts(embedded, name):
     found = load_preset(name)
     pet = PETClassifier.from_preset(name, embedded)
-    columns = {field: ["天气很好，我们去公园"] * 2 for field in pet._fields()}
+    columns = {field: ["天气很好，我们去公园"] * 2 for field in pet._question().fields}
     if isinstance(found.verbalizer, Candidates):
         columns["candidates"] = [["高兴", "大声"]] * 2
     proba = pet.predict_proba(columns)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from nlpgen import MaskedLM, PETClassifier
-from nlpgen.errors import InputError
+from nlpgen.errors import InputError, InputWarning, TrainingDiverged
 from nlpgen.prompts import Candidates
 
 GOOD = ["房间很干净", "服务真好", "下次还来", "早餐丰富，味道好", "很满意", "位置方便，推荐"]
@@ -79,7 +79,7 @@ def test_unlabelled_texts_alone_teach_their_language(one):
     assert history[-1]["loss"] < 0.9 * history[0]["loss"]
     assert len(pet.predict(TEXTS)) == 12
     with pytest.raises(InputError, match="`mlm_weight` must be above 0"):
-        pet.set_params(mlm_weight=0).fit([], [], unlabeled=TEXTS)
+        pet.set_params(mlm_weight=0, distill=True).fit([], [], unlabeled=TEXTS)
 
 
 def test_without_any_text_it_stays_zero_shot(embedded):
@@ -88,7 +88,9 @@ def test_without_any_text_it_stays_zero_shot(embedded):
     np.testing.assert_array_equal(pet.fit([], []).predict_proba(TEXTS), before)
 
 
-@pytest.mark.parametrize("options", [{"mlm_weight": 0}, {"mask_template": True}, {"label_conditioning": 0.5}])
+@pytest.mark.parametrize(
+    "options", [{"mlm_weight": 0, "calibration": "unlabeled"}, {"mask_template": True}, {"label_conditioning": 0.5}]
+)
 def test_other_losses(one, options):
     pet = reset(one, epochs=20, **options).fit(TEXTS, LABELS, unlabeled=["还可以", "早餐一般"])
     assert pet.score(TEXTS, LABELS) == 1
@@ -106,8 +108,9 @@ def test_ipet_and_distillation(embedded, tmp_path):
     pet = PETClassifier(embedded, PATTERNS, WORDS, **QUICK, generations=1, distill=True)
     pet.fit(TEXTS, LABELS, unlabeled=pool)
     assert pet.student_.classes_ == ["正面", "负面"]
-    said = pet.predict_proba(pool)
+    said, taught = pet.predict_proba(pool), np.tensordot(pet.weights_, pet.predict_proba_by_model(pool), 1)
     np.testing.assert_allclose(said, pet.student_.predict_proba(pool))
+    assert np.corrcoef(said[:, 0], taught[:, 0])[0, 1] > 0.7  # it says what the models say
     pet.save(tmp_path / "pet")
     pet.save(tmp_path / "pet")  # replaces it
     loaded = PETClassifier.load(tmp_path / "pet")
@@ -115,6 +118,7 @@ def test_ipet_and_distillation(embedded, tmp_path):
     assert loaded.get_params()["patterns"] == PATTERNS
 
 
+@pytest.mark.backends
 def test_save_and_load(embedded, tmp_path):
     pet = PETClassifier(
         embedded, PATTERNS, WORDS, **QUICK | {"epochs": 1}, calibration="unlabeled", normalization="pmi"
@@ -181,5 +185,82 @@ def test_bad_training_labels(embedded, labels, message):
 def test_texts_with_several_labels_are_counted(one):
     reset(one)
     with pytest.warns(UserWarning, match="1 texts stand there with different labels, the first is .* \\("):
-        one._training_data(["好", "好", "坏"], ["正面", "负面", "负面"])
-    one._training_data(["好", "好", "坏"], ["正面", "正面", "负面"])  # a warning would be an error
+        one._new_question().training_data(["好", "好", "坏"], ["正面", "负面", "负面"])
+    one._new_question().training_data(["好", "好", "坏"], ["正面", "正面", "负面"])  # a warning would be an error
+
+
+def test_the_next_arguments_change_nothing_that_was_learned(one, tmp_path):
+    pet = reset(one, epochs=1).fit(TEXTS, LABELS)
+    before = pet.predict_proba(TEXTS)
+    pet.set_params(verbalizer=dict(reversed(WORDS.items())), patterns=PATTERNS[1], max_length=20)
+    np.testing.assert_array_equal(pet.predict_proba(TEXTS), before)
+    assert pet.classes_ == list(WORDS)
+    pet.save(tmp_path / "pet")
+    loaded = PETClassifier.load(tmp_path / "pet")
+    np.testing.assert_allclose(loaded.predict_proba(TEXTS), before, atol=1e-6)
+    with pytest.raises(InputError, match="loaded without it"):
+        loaded.fit([], [])
+    reset(one)
+
+
+def test_models_that_were_handed_out_stay(one):
+    (model,) = reset(one, epochs=1).fit(TEXTS, LABELS).models_
+    before = weights(model)
+    one.set_params(seed=5).fit(TEXTS, LABELS)
+    assert_same(before, weights(model))
+
+
+def test_a_fit_that_fails_leaves_no_broken_classifier(one):
+    zero_shot = PETClassifier(one.mlm, PATTERNS[0], WORDS, max_length=32).predict_proba(TEXTS)
+    trained = reset(one, epochs=1).fit(TEXTS, LABELS).predict_proba(TEXTS)
+    with pytest.raises(InputError, match="`ensemble` must be"):
+        one.set_params(ensemble="best").fit(TEXTS, LABELS)
+    np.testing.assert_array_equal(one.predict_proba(TEXTS), trained)
+    with pytest.raises(TrainingDiverged):
+        one.set_params(ensemble="mean", learning_rate=1e30, epochs=3).fit(TEXTS, LABELS)
+    np.testing.assert_allclose(one.predict_proba(TEXTS), zero_shot, atol=1e-6)
+
+
+def test_no_more_copies_are_kept_than_are_needed(one):
+    for length in (24, 32):
+        reset(one, epochs=1, max_length=length)
+        (scorer,) = one._copies(one._new_question(), 1)
+        assert one._kept[2] == [scorer]
+
+
+def test_unlabelled_texts_may_calibrate_alone(one):
+    pet = reset(one, calibration="unlabeled", mlm_weight=0).fit([], [], unlabeled=TEXTS)
+    by_hand = PETClassifier(one.mlm, PATTERNS[0], WORDS, max_length=32, calibration="unlabeled").calibrate(TEXTS)
+    np.testing.assert_array_equal(pet.predict_proba(TEXTS), by_hand.predict_proba(TEXTS))
+    np.testing.assert_array_equal(pet.fit([], []).predict_proba(TEXTS), by_hand.predict_proba(TEXTS))
+    with pytest.raises(InputError, match="Calibration needs texts"):
+        pet.calibrate([])
+    with pytest.raises(InputError, match="needs fixed labels"):
+        PETClassifier(one.mlm, PATTERNS[0], Candidates(), calibration="unlabeled").calibrate(
+            {"text": ["好"], "candidates": [["大", "小"]]}
+        )
+
+
+def test_unlabelled_texts_that_no_option_uses_are_said(one):
+    with pytest.warns(InputWarning, match="`unlabeled` is not used"):
+        reset(one, mlm_weight=0).fit([], [], unlabeled=TEXTS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"mlm": "bert-tiny-zh"}, "`mlm` must be a MaskedLM"),
+        ({"patterns": None}, "`patterns` must be patterns"),
+        ({"patterns": 5}, "`patterns` must be patterns"),
+        ({"calibration": "contxt"}, "`calibration` must be one of"),
+        ({"unlabeled_batch_size": -1}, "`unlabeled_batch_size` must be"),
+    ],
+)
+def test_bad_arguments(embedded, arguments, message):
+    with pytest.raises(InputError, match=message):
+        PETClassifier(**{"mlm": embedded, "patterns": PATTERNS[0], "verbalizer": WORDS} | arguments).fit(TEXTS, LABELS)
+
+
+def test_labels_must_be_a_list(embedded):
+    with pytest.raises(InputError, match="Give a list of labels"):
+        PETClassifier(embedded, PATTERNS[0], WORDS).fit(TEXTS, None)

@@ -75,6 +75,7 @@ def test_one_cloze_for_each_length_whatever_the_number_of_words(embedded):
     assert [len(cloze.slots) for cloze in row.clozes] == [2, 1]
 
 
+@pytest.mark.backends
 def test_candidates_of_each_input(embedded):
     columns = {"text": TEXTS[:2], "candidates": [["体育", "足球赛"], ["车", "财经", "汽车行业"]]}
     scorer = Scorer(embedded, Pattern(PATTERN), Candidates())
@@ -88,11 +89,18 @@ def test_candidates_of_each_input(embedded):
         assert_close(row[: len(words)], softmax(np.array(scores)), 1e-4)
 
 
+def test_an_unknown_candidate_is_named_with_its_row(embedded):
+    columns = {"text": TEXTS[:2], "candidates": [["体育", "车"], ["车", "\U00020000"]]}
+    with pytest.raises(InputError, match=r"(?s)`candidates\[1\]`: .*does not know"):
+        Scorer(embedded, Pattern(PATTERN), Candidates()).label_scores(columns)
+
+
 @pytest.fixture(scope="module")
 def gpt():
     return CausalLM.from_pretrained("gpt-tiny-zh")
 
 
+@pytest.mark.backends
 def test_a_causal_model_scores_words_by_the_chain_rule(gpt):
     pattern = "{text}这是[MASK]"
     scorer = Scorer(gpt, Pattern(pattern), Verbalizer(WORDS), max_length=64)

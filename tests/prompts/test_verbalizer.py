@@ -17,6 +17,8 @@ def test_words_and_owners(embedded):
         ({}, "two labels or more"),
         ({"a": "很"}, "two labels or more"),
         ({"a": "很", "b": "很"}, "stands for 'a' and for 'b'"),
+        ({"a": ["很", "很"], "b": "不"}, "the word '很' stands twice for 'a'"),
+        ({"a": 5, "b": "不"}, "'a' needs a word"),
         ({"a": "很", "b": []}, "needs a word"),
         ({"a": "很", "b": ["不", ""]}, "needs a word"),
         ({"a": "很", " b": "不"}, "' b' has spaces around it"),
@@ -37,3 +39,15 @@ def test_all_faults_at_once():
 def test_unknown_characters_are_listed(embedded):
     with pytest.raises(InputError, match="label words, or a part of them: '好\U00020000', '\U00020000'"):
         Verbalizer({"a": "\U00020000", "b": ["不", "好\U00020000"]}).encode(embedded.tokenizer)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"a": "OK", "b": "ok"}, "'OK' and 'ok' are the same tokens"),
+        ({"a": "[MASK]", "b": "不"}, "these are special tokens: '.MASK.'"),
+    ],
+)
+def test_words_that_no_token_tells_apart(embedded, words, message):
+    with pytest.raises(InputError, match=message):
+        Verbalizer(words).encode(embedded.tokenizer)

@@ -1,12 +1,10 @@
 """What a baseline learned as a folder: `config.json`, `model.safetensors`, and a manifest with their SHA-256."""
 
-import hashlib
 import json
-
-import numpy as np
 
 from nlpgen.checkpoints import open_folder, save_folder
 from nlpgen.errors import ConfigError, InputError, WeightsMismatch
+from nlpgen.prompts.saving import weights_sha256
 
 MAX_CONFIG_BYTES = 10_000_000  # the most that is read again
 
@@ -62,11 +60,3 @@ def open_learned(folder, cls, model=None):
             f"sha256 {opened.config['model_sha256'][:12]}…. Give the model it was fitted on."
         )
     return opened.config["params"], opened.config["learned"], opened
-
-
-def weights_sha256(model):
-    """The hexadecimal SHA-256 of the weights of a built model, in their order."""
-    digest = hashlib.sha256()
-    for weight in model.get_weights():
-        digest.update(np.ascontiguousarray(weight).tobytes())
-    return digest.hexdigest()
