@@ -99,4 +99,7 @@ class NextTokenModel(LanguageModel):
         table = self.backbone.embeddings.token.embeddings
         if token_ids is not None:
             table = ops.take(table, token_ids, axis=0)
-        return ops.matmul(hidden, ops.transpose(ops.cast(table, hidden.dtype)))
+        table = ops.cast(table, hidden.dtype)
+        if len(hidden.shape) == 2:  # a step of `generate`: the table is read as it lies
+            return ops.transpose(ops.matmul(table, ops.transpose(hidden)))
+        return ops.matmul(hidden, ops.transpose(table))

@@ -6,7 +6,6 @@ from keras import ops
 
 from nlpgen.errors import InputError
 from nlpgen.layers import causal_mask, padding_mask, prefix_mask, shared_mask
-from nlpgen.models.encoder import Encoder
 from nlpgen.models.generating import TextGenerator
 from nlpgen.models.masked_lm import MaskedLM
 from nlpgen.text import pad
@@ -43,11 +42,6 @@ class UniLM(TextGenerator, MaskedLM):
     def __init__(self, mlm, **kwargs):
         backbone = mlm.backbone if isinstance(mlm, MaskedLM) else mlm
         super().__init__(backbone, **kwargs)
-        if not isinstance(backbone, Encoder):
-            raise InputError(
-                f"UniLM stands on an encoder of BERT's kind. Received: {type(backbone).__name__}, for which there is "
-                "CausalLM or Seq2SeqLM."
-            )
         if isinstance(mlm, MaskedLM):
             del self.head
             self.head, self.tokenizer, self.built = mlm.head, mlm.tokenizer, mlm.built

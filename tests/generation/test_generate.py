@@ -18,7 +18,7 @@ PROMPTS = ["今天天气不错，", "春眠不觉晓", "他"]
 
 @pytest.fixture(scope="module")
 def lm():
-    return CausalLM.from_pretrained("gpt-tiny-zh")
+    return CausalLM.from_pretrained("gpt-tiny-zh", num_hidden_layers=1)
 
 
 @pytest.fixture(scope="module")
@@ -79,26 +79,26 @@ def test_streaming_gives_what_generate_gives(lm):
 @pytest.mark.usefixtures("uncompiled")
 def test_stop_strings(lm):
     whole = lm.generate(PROMPTS, max_new_tokens=8)
-    for text, stopped in zip(whole, lm.generate(PROMPTS, max_new_tokens=8, stop=["天气", "，"]), strict=True):
-        ends = [text.find(stop) + len(stop) for stop in ("天气", "，") if stop in text]
+    stops = [whole[0][2:4], whole[1][1]]
+    for text, stopped in zip(whole, lm.generate(PROMPTS, max_new_tokens=8, stop=stops), strict=True):
+        ends = [text.find(stop) + len(stop) for stop in stops if stop in text]
         assert stopped == (text[: min(ends)] if ends else text)
-    assert whole != lm.generate(PROMPTS, max_new_tokens=8, stop=["天气", "，"])
-    found = lm.generate(PROMPTS, Beam(3), max_new_tokens=8, stop="，", min_new_tokens=2)
-    assert all("，" not in text[:-1] for text in found)
+    found = lm.generate(PROMPTS, Beam(3), max_new_tokens=6, stop=stops)
+    assert all(stop not in text[:-1] for text in found for stop in stops)
 
 
 @pytest.mark.usefixtures("uncompiled")
 def test_rules(lm):
     prompts = ["天天天天", "今天天气，今天天气，"]
     for sampler in (Greedy(), Beam(2)):
-        for text in lm.generate(prompts, sampler, max_new_tokens=8, no_repeat_ngram_size=2):
+        for text in lm.generate(prompts, sampler, max_new_tokens=6, no_repeat_ngram_size=2):
             assert len({text[i : i + 2] for i in range(len(text) - 1)}) == max(0, len(text) - 1)
-    assert "天" in "".join(lm.generate(prompts, max_new_tokens=8))
-    assert "天" not in "".join(lm.generate(prompts, max_new_tokens=8, banned="天"))
-    begun = lm.generate(prompts, Beam(2), max_new_tokens=8, prefix=["山", "河水"])
+    banned = lm.generate(prompts[0], max_new_tokens=4)[0]
+    assert banned not in lm.generate(prompts[0], max_new_tokens=4, banned=banned)
+    begun = lm.generate(prompts, Beam(2), max_new_tokens=3, prefix=["山", "河水"])
     assert [begun[0][:1], begun[1][:2]] == ["山", "河水"]
-    ids = [found[0][0] for found in lm.generate_ids(lm.prompt_ids(prompts), max_new_tokens=8, min_new_tokens=8)]
-    assert [len(row) for row in ids] == [8, 8]
+    ids = [found[0][0] for found in lm.generate_ids(lm.prompt_ids(prompts), max_new_tokens=4, min_new_tokens=4)]
+    assert [len(row) for row in ids] == [4, 4]
 
 
 @pytest.mark.usefixtures("uncompiled")
@@ -121,7 +121,8 @@ def test_constraints(lm):
         assert any(text in passage for passage in passages)
     poem = lm.generate("诗：", Sample(seed=0), constraint=Template.of_lines(5, heads="春夏"), max_new_tokens=16)
     assert (poem[0], poem[5], poem[6], poem[11], len(poem)) == ("春", "，", "夏", "。", 12)
-    assert lm.generate("他", constraint=lambda index, ids: [] if len(ids) == 3 else None, max_new_tokens=8)[2:] != ""
+    three = lm.generate("他", constraint=lambda index, ids: [] if len(ids) == 3 else [20 + len(ids)], max_new_tokens=8)
+    assert lm.tokenizer.ids(three) == [20, 21, 22] or three == lm.tokenizer.decode([20, 21, 22])
 
 
 @pytest.mark.usefixtures("uncompiled")
@@ -298,7 +299,7 @@ def test_errors(lm, unilm):
         (lambda: lm.score("山", "水"), "leave `targets` away"),
         (lambda: unilm.score("山"), "give `targets`"),
         (lambda: unilm({"token_ids": np.array([[2, 3]])}), "UniLM needs `segment_ids`"),
-        (lambda: UniLM(lm.backbone), "no head|UniLM stands on an encoder|masked"),
+        (lambda: UniLM("bert-tiny-zh"), "UniLM.from_pretrained"),
         (lambda: OneOf([]), "`texts` must hold"),
         (lambda: Template.of_lines(5), "A poem has lines"),
         (lambda: MaskPredict(0), "`rounds`"),
