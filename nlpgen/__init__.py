@@ -48,6 +48,7 @@ from nlpgen.models import (
     T5Encoder,
 )
 from nlpgen.prompts import Candidates, Pattern, PETClassifier, PTuningClassifier, Verbalizer
+from nlpgen.reading import Answer, MLMReader, QAExample, Retriever, SpanReader, read_qa
 from nlpgen.tasks import Entity, TextClassifier, TokenClassifier
 from nlpgen.text import (
     CPMTokenizer,
@@ -69,6 +70,7 @@ __all__ = [
     "T5",
     "Albert",
     "AlbertConfig",
+    "Answer",
     "Bert",
     "BertConfig",
     "CPMTokenizer",
@@ -87,6 +89,7 @@ __all__ = [
     "JiebaWordPieceTokenizer",
     "Llama",
     "LlamaConfig",
+    "MLMReader",
     "MT5Encoder",
     "MaskedLM",
     "NextSentence",
@@ -96,11 +99,13 @@ __all__ = [
     "PTuningClassifier",
     "Pattern",
     "PooledEncoder",
+    "QAExample",
     "Qwen2",
     "Qwen2Config",
     "Qwen3",
     "Qwen3Config",
     "ReplacedTokenDetector",
+    "Retriever",
     "RoFormer",
     "RoFormerConfig",
     "RoFormerV2",
@@ -111,6 +116,7 @@ __all__ = [
     "Seq2SeqLM",
     "SequenceClassifier",
     "SequenceTagger",
+    "SpanReader",
     "SpanTagger",
     "T5Config",
     "T5Encoder",
@@ -121,5 +127,6 @@ __all__ = [
     "WordPieceTokenizer",
     "__version__",
     "embedded_models",
+    "read_qa",
     "read_tokenizer",
 ]

@@ -121,8 +121,8 @@ class PointerModel(PretrainedModel):
     def check_checkpoint(cls, folder, backbone_class):
         if "qa_outputs/kernel" not in folder.tensors:
             raise WeightsMismatch(
-                f"{folder.path} has no pointers to spans (`qa_outputs`). Load it with the class that it was saved by, or "
-                " train them on its encoder with nlpgen.SpanReader."
+                f"{folder.path} has no pointers to spans (`qa_outputs`). Load it with the class that saved it, or "
+                "train them on its encoder with nlpgen.SpanReader."
             )
 
     @classmethod
