@@ -3,6 +3,7 @@ from nlpgen.reading.example import QAExample
 from nlpgen.reading.files import QAExamples, read_qa
 from nlpgen.reading.mlm_reader import MLMReader
 from nlpgen.reading.reader import answer_scores
+from nlpgen.reading.report import write_report
 from nlpgen.reading.retriever import Hit, Retriever
 from nlpgen.reading.span_reader import SpanReader
 
@@ -16,4 +17,5 @@ __all__ = [
     "SpanReader",
     "answer_scores",
     "read_qa",
+    "write_report",
 ]
