@@ -10,7 +10,7 @@ from nlpgen.reading.models import SlotModel
 from nlpgen.reading.reader import Reader
 from nlpgen.reading.scoring import SlotSpanLoss, slot_span_scores, span_index
 from nlpgen.tasks.fine_tuning import copy_of, seed_dropout
-from nlpgen.text import pad
+from nlpgen.text import bucket, pad
 
 LOSSES, DECODINGS = ("spans", "tokens"), ("exact", "greedy")
 
@@ -169,7 +169,7 @@ class MLMReader(Reader):
             return kept, pad(ids, 0, self.answer_length), weights.astype("float32")
         width = inputs["columns"].shape[1] - 1
         gold = [[span_index(*span, width) for span in row.spans] or [0] for row in rows]
-        return inputs, pad(gold, -1), None
+        return inputs, pad(gold, -1, bucket(max(map(len, gold)))), None
 
     def _loss(self):
         return SlotSpanLoss() if self.loss == "spans" else None

@@ -67,10 +67,9 @@ class Reader(Estimator):
             rows = [drawn[i] for i in indices]
             return self._targets(model, rows, self._inputs(model, rows, length))
 
-        self.temperature_, self.threshold_ = 1.0, self._threshold()
-        self.model_ = model
-        if held_out is not None and self.threshold is None and all(each.targets for each in held_out):
-            self.threshold_ = 0.0
+        self.model_, self.temperature_ = model, 1.0
+        # Until it is fitted: where all validation questions have an answer, all are answered.
+        self.threshold_ = 0.0 if held_out is not None and all(each.targets for each in held_out) else 0.5
         self.history_ = fine_tune(
             model,
             lengths,
@@ -123,7 +122,7 @@ class Reader(Estimator):
             self.threshold_ = fit_threshold(sure, answered, silent)
         self.calibration_ = {
             "temperature": self.temperature_,
-            "threshold": self.threshold_,
+            "threshold": self.threshold_ if self.threshold is None else self.threshold,
             "ece_before": before,
             "ece_after": _error(pools, examples, self.temperature_),
         }
@@ -162,7 +161,8 @@ class Reader(Estimator):
         """
         if not isinstance(top_k, int) or top_k < 1:
             raise InputError(f"`top_k` must be a whole number, 1 or more. Received: {top_k!r}")
-        temperature, threshold = getattr(self, "temperature_", 1.0), getattr(self, "threshold_", self._threshold())
+        temperature = getattr(self, "temperature_", 1.0)
+        threshold = getattr(self, "threshold_", 0.5) if self.threshold is None else self.threshold
         pools = self._pools(check_pairs(pairs))
         return [answer_of(pool, top_k, self.vote, temperature, threshold) for pool in pools]
 
@@ -220,8 +220,6 @@ class Reader(Estimator):
         reader.model_, reader.history_ = model, []
         for name, value in about["state"].items():
             setattr(reader, name, value)
-        if options.get("threshold") is not None:
-            reader.threshold_ = options["threshold"]
         return reader
 
     @classmethod
@@ -233,9 +231,6 @@ class Reader(Estimator):
     @classmethod
     def _model_argument(cls):
         return "mlm"
-
-    def _threshold(self):
-        return 0.5 if self.threshold is None else self.threshold
 
     def _fitted(self):
         if not hasattr(self, "model_"):

@@ -8,7 +8,7 @@ from nlpgen.reading.models import PointerModel
 from nlpgen.reading.reader import Reader
 from nlpgen.reading.scoring import PointerLoss
 from nlpgen.tasks.fine_tuning import copy_of_backbone, start
-from nlpgen.text import pad
+from nlpgen.text import bucket, pad
 
 
 class SpanReader(Reader):
@@ -114,7 +114,7 @@ class SpanReader(Reader):
     def _targets(self, model, rows, inputs):
         """A batch of the training."""
         gold = [[[1 + span[i] for span in row.spans] or [0] for i in (0, 1)] for row in rows]
-        widest = max(len(side) for row in gold for side in row)
+        widest = bucket(max(len(side) for row in gold for side in row))
         return inputs, np.stack([pad(row, -1, widest) for row in gold]), None
 
     def _loss(self):
