@@ -47,7 +47,7 @@ def examples(people, parts, count, seed):
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="bert-tiny-zh", help="an embedded model, or a folder")
-    parser.add_argument("--questions", type=int, default=600, help="to train on")
+    parser.add_argument("--questions", type=int, default=400, help="to train on")
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument(
         "--learning-rate", type=float, default=5e-4, help="for a small model; 3e-5 for one of BERT's size"
@@ -62,12 +62,13 @@ def main(arguments=None):
         passage_length=96,
         stride=48,
         negative_rate=0.1,
+        batch_size=8,
         epochs=options.epochs,
         learning_rate=options.learning_rate,
         verbose=True,
     )
-    reader.fit(examples(TRAIN, 0, options.questions, 0), validation_data=examples(TRAIN, 0, 60, 1))
-    test = examples(TEST, 1, 100, 2)
+    reader.fit(examples(TRAIN, 0, options.questions, 0), validation_data=examples(TRAIN, 0, 40, 1))
+    test = examples(TEST, 1, 40, 2)
     scores = reader.evaluate(test)
     print(f"exact match {scores['exact_match']:.1f}, F1 {scores['f1']:.1f} on {len(test)} questions about other people")
     for example in test[:5]:

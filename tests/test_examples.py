@@ -65,6 +65,13 @@ def test_semi_supervised(capsys):
     assert len(re.findall(r"accuracy \S+ on 24 texts", capsys.readouterr().out)) == 3
 
 
+def test_reading_comprehension(capsys, tmp_path):
+    example("reading_comprehension").main(["--questions", "96", "--epochs", "2", "--save", str(tmp_path / "reader")])
+    out = capsys.readouterr().out
+    assert float(re.search(r"F1 (\S+) on 40 questions", out)[1]) >= 15  # all spans are some 5,000
+    assert len(re.findall(r"？ → .*\((\d+–\d+|no answer), \d\.\d\d\)", out)) == 5
+
+
 def test_pair_classification(capsys):
     example("pair_classification").main(["--epochs", "3"])
     assert re.search(r"24 labels: accuracy (\S+)", capsys.readouterr().out)

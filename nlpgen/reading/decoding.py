@@ -156,7 +156,10 @@ def pooled(reads):
     for read in reads:
         for span in read.spans:
             groups.setdefault(span.key, []).append((span.score - read.none - norm, span))
-    sums = {key: _logsumexp([score for score, _ in group]) for key, group in groups.items()}
+    sums = {
+        key: group[0][0] if len(group) == 1 else _logsumexp([score for score, _ in group])
+        for key, group in groups.items()
+    }
     keys = sorted(sums, key=lambda key: -sums[key])
     spans = [max(groups[key], key=lambda pair: pair[0])[1] for key in keys]
     scores = np.array([sums[key] for key in keys])

@@ -61,17 +61,19 @@ def read_documents(folder):
 
 
 def _passages(text):
-    """`(passage, line)`."""
-    begun, line, found = "", 1, []
+    """`(passage, line)`; a passage has its line breaks where the file has them."""
+    begun, line, last, found = "", 1, 1, []
     for number, paragraph in enumerate(text.split("\n"), 1):
         for piece in _pieces(paragraph.rstrip("\r")):
-            if begun and len(begun) + len(piece) + 1 > LONGEST:
+            gap = "\n" * (number - last)
+            if begun and len(begun) + len(gap) + len(piece) > LONGEST:
                 found.append((begun, line))
                 begun = ""
-            if not begun:
-                begun, line = piece, number
+            if begun:
+                begun += gap + piece
             else:
-                begun += "\n" + piece
+                begun, line = piece, number
+            last = number
     return [*found, (begun, line)] if begun else found
 
 

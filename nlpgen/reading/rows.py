@@ -100,7 +100,8 @@ class TrainingRows:
         examples: `QAExample`s.
         longest: most tokens of an answer; windows where every answer is longer are left out.
         negative_rate: share of rows without the answer, of the questions that have one.
-        negatives: whose passages those of others are: `"random"`, or `"bm25"`, the most like the question.
+        negatives: whose passages those of others are: `"random"`, or `"bm25"`, the most like the question, of which
+            there may be none: then any.
         seed: of what is drawn.
 
     Attributes:
@@ -149,9 +150,9 @@ class TrainingRows:
 
     def _foreign(self, n, i, example, generator):
         """A window of another question's passage without any of the answers, or `None`."""
-        pool = self._others if self._nearest is None else self._nearest[n]
+        pool = (self._nearest and self._nearest[n]) or self._others
         answers = [matchable(answer.strip()) for answer in example.targets]
-        for _ in range(3 if pool else 0):
+        for _ in range(3):
             passage = pool[generator.integers(len(pool))]
             text = matchable(passage.text)
             if passage.text not in example.passages and not any(answer in text for answer in answers):

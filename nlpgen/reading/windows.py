@@ -1,6 +1,7 @@
 """Passages → overlapping windows of tokens, and where answers stand in them."""
 
 import bisect
+import functools
 import unicodedata
 from dataclasses import dataclass
 
@@ -60,11 +61,10 @@ class Passage:
 
 
 def read_passages(tokenizer, texts):
-    """The `Passage` of each text."""
-    pieces = tokenizer.pieces([text.translate(AS_COMMA) for text in texts])
-    return [
-        Passage(text, list(ids), list(map(tuple, offsets))) for text, (ids, offsets) in zip(texts, pieces, strict=True)
-    ]
+    """The `Passage` of each text; of white space alone it has no tokens."""
+    pieces = tokenizer.pieces([text.translate(AS_COMMA) if text.strip() else "" for text in texts])
+    pairs = zip(texts, pieces, strict=True)
+    return [Passage(text, list(ids), list(map(tuple, offsets))) for text, (ids, offsets) in pairs]
 
 
 def matchable(text):
@@ -77,6 +77,7 @@ def matchable(text):
     return "".join(map(_folded, text.translate(AS_COMMA)))
 
 
+@functools.lru_cache(maxsize=65536)
 def _folded(character):
     if character.isascii():
         return character.lower()

@@ -271,6 +271,15 @@ def test_negatives_have_no_answer(negatives):
     assert right > 35
 
 
+def test_hard_negatives_are_like_the_question():
+    made = [QAExample("山水？", ["山水日"], ["日"]), QAExample("甲？", ["甲山水月"], ["月"])]
+    made += [QAExample("丁？", [f"丁{c}丁"], [c]) for c in "乙丙天地人"]
+    drawn = [row for epoch in range(1, 40) for row in rows_of(made, "bm25", 0.9).draw(epoch)]
+    foreign = [row.passage.text for row in drawn if row.index == (0, None)]
+    assert len(foreign) > 10
+    assert set(foreign) == {"甲山水月"}
+
+
 def test_windows_cover_a_passage():
     (passage,) = read_passages(tiny_mlm().tokenizer, ["甲乙丙丁天地人山水火木日月"])
     assert passage.windows(6, 3) == [(0, 6), (3, 9), (6, 12), (9, 13)]

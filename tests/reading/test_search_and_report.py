@@ -72,18 +72,18 @@ def test_documents(tmp_path):
     (tmp_path / "b").mkdir()
     long = "很长的一句话。" * 100
     (tmp_path / "b" / "二.md").write_text(f"第一段。\r\n\n{long}\n结尾\u2028一行", "utf-8")
-    (tmp_path / "一.txt").write_text("\ufeff甲\n乙\n", "utf-8")
+    (tmp_path / "一.txt").write_text("\ufeff甲\n\n乙\n", "utf-8")
     (tmp_path / "c.bin").write_bytes(b"\xff")
     documents = read_documents(tmp_path)
     assert {each.path.name for each in documents} == {"一.txt", "二.md"}
-    assert [(each.text, each.line) for each in documents if each.path.name == "一.txt"] == [("甲\n乙", 1)]
+    assert [(each.text, each.line) for each in documents if each.path.name == "一.txt"] == [("甲\n\n乙", 1)]
     of_two = [each for each in documents if each.path.name == "二.md"]
     assert of_two[0].text == "第一段。"
     assert [each.line for each in of_two] == [1, 3, 3]
     assert all(len(each.text) <= LONGEST for each in documents)
     assert "".join(each.text for each in of_two).replace("\n", "") == f"第一段。{long}结尾\u2028一行"
     assert of_two[1].text.endswith("。")
-    assert read_documents(tmp_path / "一.txt")[0].text == "甲\n乙"
+    assert read_documents(tmp_path / "一.txt")[0].text == "甲\n\n乙"
     (tmp_path / "gbk.txt").write_bytes("汉字".encode("gbk"))
     with pytest.raises(InputError, match=r"(?s)1 files are not UTF-8.*gbk.txt: byte 0.*iconv"):
         read_documents(tmp_path)
@@ -108,7 +108,8 @@ def test_ask(tmp_path, capsys):
     assert found["answer"] == found["answers"][0]["text"]
     text = (folder / "a.txt").read_text("utf-8").split("\n")
     for row in found["answers"]:
-        assert row["text"].split("\n")[0] in text[row["line"] - 1]
+        first, *others = row["text"].split("\n")
+        assert text[row["line"] - 1].endswith(first) if others else first in text[row["line"] - 1]
         assert f"【{row['text']}】".replace("\n", " ") in row["context"]
     assert main([*arguments, "龘？"]) == 0
     out = capsys.readouterr().out
