@@ -50,6 +50,7 @@ from nlpgen.models import (
     describe,
 )
 from nlpgen.prompts import Candidates, Pattern, PETClassifier, PTuningClassifier, Verbalizer
+from nlpgen.reading import Answer, MLMReader, QAExample, Retriever, SpanReader, read_qa
 from nlpgen.tasks import Entity, TextClassifier, TokenClassifier
 from nlpgen.text import (
     CPMTokenizer,
@@ -71,6 +72,7 @@ __all__ = [
     "T5",
     "Albert",
     "AlbertConfig",
+    "Answer",
     "Bert",
     "BertConfig",
     "CPMTokenizer",
@@ -89,6 +91,7 @@ __all__ = [
     "JiebaWordPieceTokenizer",
     "Llama",
     "LlamaConfig",
+    "MLMReader",
     "MT5Encoder",
     "MaskedLM",
     "NextSentence",
@@ -98,11 +101,13 @@ __all__ = [
     "PTuningClassifier",
     "Pattern",
     "PooledEncoder",
+    "QAExample",
     "Qwen2",
     "Qwen2Config",
     "Qwen3",
     "Qwen3Config",
     "ReplacedTokenDetector",
+    "Retriever",
     "RoFormer",
     "RoFormerConfig",
     "RoFormerV2",
@@ -113,6 +118,7 @@ __all__ = [
     "Seq2SeqLM",
     "SequenceClassifier",
     "SequenceTagger",
+    "SpanReader",
     "SpanTagger",
     "T5Config",
     "T5Encoder",
@@ -125,5 +131,6 @@ __all__ = [
     "__version__",
     "describe",
     "embedded_models",
+    "read_qa",
     "read_tokenizer",
 ]

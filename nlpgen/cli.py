@@ -12,6 +12,7 @@ import warnings
 from rich.console import Console
 from rich.progress import Progress
 
+from nlpgen.cli_ask import add_ask
 from nlpgen.cli_fewshot import add_fewshot
 from nlpgen.cli_generate import add_generate
 from nlpgen.cli_options import add_model_options, add_task_options, label_words, load_masked_lm
@@ -68,6 +69,7 @@ def _parser():
 
     add_fewshot(verbs)
     add_generate(verbs)
+    add_ask(verbs)
 
     verb = verbs.add_parser("inspect", help="say what a folder holds and what nlpgen would read of it")
     verb.add_argument("folder", help="a folder, a checkpoint prefix, or an embedded model")

@@ -58,6 +58,13 @@ def test_prompt_examples_reach_the_scores_in_their_docstrings(name, capsys, tmp_
         assert "topic: 汤里多放一点胡椒更暖和。 →" in out
 
 
+def test_reading_comprehension(capsys, tmp_path):
+    example("reading_comprehension").main(["--questions", "96", "--epochs", "2", "--save", str(tmp_path / "reader")])
+    out = capsys.readouterr().out
+    assert float(re.search(r"F1 (\S+) on 40 questions", out)[1]) >= 15  # all spans are some 5,000
+    assert len(re.findall(r"？ → .*\((\d+–\d+|no answer), \d\.\d\d\)", out)) == 5
+
+
 def test_examples_are_short_and_say_how_to_run_them():
     for path in (ROOT / "examples").rglob("*.py"):
         text = path.read_text(encoding="utf-8")

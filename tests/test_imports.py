@@ -26,6 +26,7 @@ MAY_IMPORT = {
         "checkpoints",
     },  # of checkpoints: as data
     "metrics": set(),
+    "reading": {"text", "models", "training", "tasks", "metrics", "checkpoints"},
     "tasks": {"text", "models", "training", "metrics"},
 }
 BASE = {"errors", "version", "estimator"}

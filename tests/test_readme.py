@@ -33,7 +33,7 @@ def commands(code):
     return [words for line in code.splitlines() if (words := shlex.split(line, comments=True))]
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/prompt_learning.md", "docs/generation.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/prompt_learning.md", "docs/generation.md", "docs/reading.md"])
 def test_python_blocks(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     namespace, ran = {}, 0

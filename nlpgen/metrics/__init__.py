@@ -1,3 +1,4 @@
+from nlpgen.metrics.reading import READING_METRICS, question_scores, reading_scores
 from nlpgen.metrics.significance import (
     Difference,
     McNemar,
@@ -12,6 +13,7 @@ from nlpgen.metrics.significance import (
 from nlpgen.metrics.spans import SpanScores, span_scores
 
 __all__ = [
+    "READING_METRICS",
     "Difference",
     "McNemar",
     "SpanScores",
@@ -22,5 +24,7 @@ __all__ = [
     "mcnemar",
     "mean_sd",
     "paired_bootstrap",
+    "question_scores",
+    "reading_scores",
     "span_scores",
 ]

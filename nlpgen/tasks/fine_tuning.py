@@ -101,7 +101,8 @@ def fine_tune(
 
     Args:
         model: a built model.
-        lengths: length of each row of the training set.
+        lengths: length of each row of the training set; or, where rows are drawn anew for each epoch, a function from
+            the epoch, counted from 1, to the lengths of as many rows.
         batch: function from indices of rows and a padded length to `(x, y, sample_weight or None)`.
         epochs, batch_size, learning_rate, weight_decay, seed: as they say.
         loss, loss_weights: for `compile`; `None` for a model with its own.
@@ -118,6 +119,8 @@ def fine_tune(
         TrainingDiverged: if the loss is no longer a number.
     """
     _check(epochs, batch_size, learning_rate, seed, score, patience)
+    drawn = lengths if callable(lengths) else None
+    lengths = lengths if drawn is None else drawn(1)
     steps = epochs * -(-len(lengths) // batch_size)
     warmup = steps // 10
     schedule = WarmupStableDecay(learning_rate, steps, warmup, steps - warmup)
@@ -126,6 +129,8 @@ def fine_tune(
     generator, history, best = np.random.default_rng(seed), [], None
     for epoch in range(1, epochs + 1):
         begin, total = time.perf_counter(), 0.0
+        if drawn is not None and epoch > 1:
+            lengths = drawn(epoch)
         for indices, length in shuffled_batches(lengths, batch_size, generator):
             optimizer.learning_rate = next(learning_rates)
             value = float(model.train_on_batch(*batch(indices, length), return_dict=True)["loss"])
@@ -163,7 +168,7 @@ def compiled_optimizer(model, weight_decay, loss=None, loss_weights=None, factor
         optimizer = BertAdam(0.0, weight_decay=weight_decay, factors=factors, clip=1.0)
     else:
         optimizer = adamw(0.0, weight_decay)
-    model.compile(optimizer, loss, loss_weights, jit_compile=model.jit_compile)
+    model.compile(optimizer, loss, loss_weights=loss_weights, jit_compile=model.jit_compile)
     model.compiled_for = options
     return optimizer
 

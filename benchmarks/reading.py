@@ -1,0 +1,154 @@
+"""Readers on the same encoder, questions and seeds: EM, F1, questions per second, and what decoding costs.
+
+    python benchmarks/reading.py --data FOLDER --questions 16,128,1024 --seeds 3
+
+FOLDER holds `cmrc2018`, `expmrc`, `dureader_robust`, `webqa` and `cjrc` with the sets' own files, which nlpgen may not
+ship. `--readers` takes mlm (exact decoding), mlm-greedy (the same weights, decoded as bert4keras does), mlm-tokens (the
+article's loss, decoded exactly) and span. Each row is one training; at the end the last readers answer in turns, so
+that what else the machine does falls on all. `--set` chooses what is tested on: cmrc2018, dureader_robust, webqa (a
+passage with the answer and four that are like the question) or cjrc (trained on 5,000 of its questions, tested on the
+others, with and without the threshold).
+"""
+
+import argparse
+import random
+import time
+
+import numpy as np
+from keras import ops
+from machine import machine
+from train_reader import shuffled
+
+from nlpgen import MaskedLM, MLMReader, QAExample, Retriever, SpanReader, read_qa
+
+READERS = {
+    "mlm": (MLMReader, {}),
+    "mlm-tokens": (MLMReader, {"loss": "tokens"}),
+    "span": (SpanReader, {"answer_length": 31}),
+}
+GREEDY = {"decoding": "greedy", "vote": "bert4keras"}
+SETS = {
+    "cmrc2018": ("cmrc2018/cmrc2018_dev.json", "cmrc2018"),
+    "dureader_robust": ("dureader_robust/dev.json", "dureader_robust"),
+    "webqa": ("webqa/me_test.ann.json", "sogouqa"),
+    "cjrc": ("cjrc/dev_ground_truth.json", "cjrc"),
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--model", default="bert-tiny-zh")
+    parser.add_argument("--set", choices=SETS, default="cmrc2018")
+    parser.add_argument("--readers", default="mlm,mlm-greedy,span")
+    parser.add_argument("--questions", default="128", help="sizes of the training set, with commas")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=400, help="of each training, at least; 3 epochs at least")
+    parser.add_argument("--learning-rate", type=float, default=4e-4)
+    parser.add_argument("--passage-length", type=int, default=160)
+    parser.add_argument("--test", type=int, help="questions of the test set; all by default")
+    options = parser.parse_args()
+    train, test, metric = sets(options)
+    mlm, names = MaskedLM.from_pretrained(options.model), options.readers.split(",")
+    print(f"| {options.set}, {len(test)} questions | trained on | seed | EM | F1 | ECE | always answering: EM | F1 |")
+    print("|---|---|---|---|---|---|---|---|")
+    for count in map(int, options.questions.split(",")):
+        for seed in range(options.seeds):
+            valid, chosen = shuffled(train, seed)[:200], shuffled(train, seed)[200:][:count]
+            fitted = {}
+            for name in names:
+                reader = trained(name, mlm, chosen, valid, options, seed, fitted)
+                found = reader.evaluate(test, metric)
+                row = [found["exact_match"], found["f1"], 100 * found.get("ece", np.nan)]
+                if "ece" in found:
+                    found = reader.set_params(threshold=0.0).evaluate(test, metric)
+                    reader.set_params(threshold=None)
+                cells = " | ".join(f"{value:.2f}" for value in (*row, found["exact_match"], found["f1"]))
+                print(f"| {name} | {len(chosen)} | {seed} | {cells} |", flush=True)
+    for name, rate in speeds(fitted, test[:100]).items():
+        print(f"{name}: {rate:.2f} questions per second")
+    if "mlm" in fitted:
+        print(f"decoding / forward pass: {100 * decoding_share(fitted['mlm'], test[:20]):.1f} %")
+    print(machine("tensorflow", "keras"))
+
+
+def sets(options):
+    """Training and test examples, and the metric."""
+    path, metric = SETS[options.set]
+    test = shuffled(read_qa(f"{options.data}/{path}"), 0)
+    if options.set == "cjrc":
+        train, test = test[:5000], test[5000:]
+    elif options.set == "webqa":
+        test = with_distractors(test)
+        train, test = test[:2000], test[2512:]
+    else:
+        train = read_qa(f"{options.data}/expmrc/train-pseudo-cmrc2018.json")
+    return train, test[: options.test], metric
+
+
+def with_distractors(examples, count=4):
+    """Each question with its passage among those of others that are like it and do not hold the answer."""
+    retriever, made = Retriever([each.passages[0] for each in examples]), []
+    found = retriever.search_batch([each.question for each in examples], 20)
+    for i, (example, hits) in enumerate(zip(examples, found, strict=True)):
+        others = [h.text for h in hits if not any(a in h.text for a in example.targets)][:count]
+        passages = [*example.passages, *others]
+        random.Random(i).shuffle(passages)
+        made.append(QAExample(example.question, passages, example.answers))
+    return made
+
+
+def trained(name, mlm, examples, valid, options, seed, fitted):
+    """The reader of that name; mlm-greedy has the weights of mlm."""
+    if name == "mlm-greedy":
+        fitted[name] = MLMReader(mlm, **{p: v for p, v in fitted["mlm"].get_params().items() if p != "mlm"} | GREEDY)
+        fitted[name].model_ = fitted["mlm"].model_
+        return fitted[name]
+    cls, changes = READERS[name]
+    epochs = max(3, -(-options.steps * 16 // len(examples)))
+    fitted[name] = cls(
+        mlm,
+        passage_length=options.passage_length,
+        stride=options.passage_length // 2,
+        epochs=epochs,
+        learning_rate=options.learning_rate,
+        seed=seed,
+        **changes,
+    )
+    fitted[name].fit(examples)
+    fitted[name].calibrate(valid)
+    return fitted[name]
+
+
+def speeds(readers, examples, rounds=3):
+    """Questions per second of each, in turns."""
+    pairs, seconds = [(each.question, each.passages) for each in examples], dict.fromkeys(readers, 0.0)
+    for reader in readers.values():
+        reader.answer_batch(pairs)
+    for _ in range(rounds):
+        for name, reader in readers.items():
+            begin = time.perf_counter()
+            reader.answer_batch(pairs)
+            seconds[name] += time.perf_counter() - begin
+    return {name: rounds * len(pairs) / spent for name, spent in seconds.items()}
+
+
+def decoding_share(reader, examples):
+    """Seconds of scoring and ranking all spans for each second of the model."""
+    model, pairs = reader.model_, [(each.question, each.passages) for each in examples]
+    rows, _ = reader._row_reader(model).rows(pairs)
+    rows = rows[:8]
+    inputs = reader._inputs(model, rows, max(map(reader._length, rows)))
+    seconds = np.zeros(2)
+    for i in range(6):
+        begin = time.process_time()
+        outputs = ops.convert_to_numpy(reader._outputs(model, inputs, rows))
+        middle = time.process_time()
+        list(reader._decoded(model, outputs, rows, pairs))
+        if i:
+            seconds += middle - begin, time.process_time() - middle
+    return seconds[1] / seconds[0]
+
+
+if __name__ == "__main__":
+    main()

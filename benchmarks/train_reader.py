@@ -1,0 +1,93 @@
+"""Train the embedded reader: `MLMReader` from bert-tiny-zh on CMRC 2018's training questions.
+
+    python benchmarks/train_reader.py --train TRAIN.json --dev DEV.json --save pretrained/reader-tiny-zh
+
+The files are CMRC 2018's (CC BY-SA 4.0), which nlpgen does not ship. The best epoch is chosen on `--valid` questions
+that are held out of the training set; on them, and on as many with a passage of another question, temperature and
+threshold are fitted. The dev set is only scored at the end, with and without the threshold, and never chosen by.
+"""
+
+import argparse
+import random
+import time
+
+from machine import machine
+
+from nlpgen import MaskedLM, MLMReader, QAExample, SpanReader, read_qa
+from nlpgen.reading import Retriever
+
+READERS = {"mlm": MLMReader, "span": SpanReader}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="bert-tiny-zh")
+    parser.add_argument("--reader", choices=READERS, default="mlm")
+    parser.add_argument("--train", required=True)
+    parser.add_argument("--dev", required=True)
+    parser.add_argument("--save")
+    parser.add_argument("--questions", type=int, help="of the training set; all by default")
+    parser.add_argument("--dev-questions", type=int, help="of the dev set; all by default")
+    parser.add_argument("--valid", type=int, default=300, help="questions held out of the training set")
+    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--learning-rate", type=float, default=4e-4)
+    parser.add_argument("--answer-length", type=int, default=32)
+    parser.add_argument("--passage-length", type=int, default=160)
+    parser.add_argument("--stride", type=int, default=80)
+    parser.add_argument("--negative-rate", type=float, default=0.25)
+    parser.add_argument("--dtype", help="e.g. mixed_bfloat16")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+
+    train = shuffled(read_qa(options.train), options.seed)
+    valid, train = train[: options.valid], train[options.valid :][: options.questions]
+    dev = shuffled(read_qa(options.dev), 0)[: options.dev_questions]
+    reader = READERS[options.reader](
+        MaskedLM.from_pretrained(options.model, dtype=options.dtype),
+        answer_length=options.answer_length,
+        passage_length=options.passage_length,
+        stride=options.stride,
+        negative_rate=options.negative_rate,
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        learning_rate=options.learning_rate,
+        seed=options.seed,
+        verbose=True,
+    )
+    begin, cpu = time.perf_counter(), time.process_time()
+    reader.fit(train, validation_data=valid)
+    print(
+        f"{time.perf_counter() - begin:.0f} s, {time.process_time() - cpu:.0f} s of processors, {len(train)} questions"
+    )
+    print(reader.calibrate(valid + mismatched(valid)))
+    if options.save:
+        reader.save(options.save)
+    begin = time.perf_counter()
+    scores = reader.evaluate(dev)
+    rate = len(dev) / (time.perf_counter() - begin)
+    always = reader.set_params(threshold=0.0).evaluate(dev)
+    for name, found in (("with the threshold", scores), ("always answered", always)):
+        print(f"dev, {name}: EM {found['exact_match']:.2f}, F1 {found['f1']:.2f}, ECE {found['ece']:.3f}")
+    print(f"{rate:.2f} questions per second; {machine('tensorflow', 'keras')}")
+
+
+def shuffled(examples, seed):
+    examples = list(examples)
+    random.Random(seed).shuffle(examples)
+    return examples
+
+
+def mismatched(examples):
+    """The questions with the passage of another one that is most like them and has no answer."""
+    passages = list(dict.fromkeys(each.passages[0] for each in examples))
+    found = Retriever(passages).search_batch([each.question for each in examples], 5)
+    made = []
+    for example, hits in zip(examples, found, strict=True):
+        others = [h.text for h in hits if not any(a in h.text for a in example.targets)]
+        made += [QAExample(example.question, text, []) for text in others[:1]]
+    return made
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,211 @@
+"""Files of questions: CMRC 2018, SQuAD's form (DRCD, XQuAD, CJRC, DuReader-robust), WebQA, SogouQA, JSON lines."""
+
+import json
+import warnings
+from json import decoder, scanner
+from pathlib import Path
+
+from nlpgen.errors import InputError, InputWarning
+from nlpgen.reading.example import QAExample
+
+SHOWN = 5
+NO_ANSWER = "no_answer"  # as WebQA writes it
+
+
+class QAExamples(list):
+    """A list of `QAExample`.
+
+    Attributes:
+        problems: what of the file could not be used: `"file:line: what is wrong"`.
+    """
+
+    problems = ()
+
+
+def read_qa(path):
+    """Read the questions of a file, whatever its form.
+
+    - SQuAD's, also of DRCD, XQuAD, CJRC and DuReader-robust: `{"data": [{"paragraphs": [{"context", "qas"}]}]}`;
+    - CMRC 2018's own: `[{"context_text", "qas": [{"query_text", "answers"}]}]`;
+    - WebQA's: `{id: {"question", "evidences": {id: {"answer", "evidence"}}}}`;
+    - bert4keras' WebQA and SogouQA: `[{"question", "passages": [{"passage", "answer"}]}]`;
+    - JSON lines of the last, or of `{"question", "passages", "answers"}`.
+
+    Offsets of answers are not read: an answer is wherever it occurs. A question without answers is unanswerable where
+    the file says so, by `is_impossible`, an empty list or empty strings; without a field for them, they are not known.
+
+    Args:
+        path: the file, in UTF-8.
+
+    Returns:
+        `QAExamples`, in the order of the file.
+
+    Raises:
+        InputError: if the file is no JSON, is of no such form, or none of its questions can be used.
+
+    Warns:
+        InputWarning: with the number of questions that were left out, and file and line of the first.
+    """
+    path = Path(path).expanduser()
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 (byte {error.start}). Save it as UTF-8.") from None
+    found = list(_records(path, text, json.loads))
+    if any(isinstance(made, str) for _, made in found):
+        located = _Located()
+        found = list(_records(path, text, located.decode))
+        problems = [f"{path}:{located.line(record)}: {made}" for record, made in found if isinstance(made, str)]
+    else:
+        problems = []
+    examples = QAExamples(made for _, made in found if isinstance(made, QAExample))
+    examples.problems = problems
+    if problems or not examples:
+        rest = [f"and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
+        message = f"{path}: {len(problems)} of {len(found)} questions cannot be used:\n  "
+        message += "\n  ".join(problems[:SHOWN] + rest)
+        if not examples:
+            raise InputError(message if problems else f"{path} has no questions. Give a file with some.")
+        warnings.warn(f"{message}\nThey were left out; all are in `problems`.", InputWarning, stacklevel=2)
+    return examples
+
+
+def _records(path, text, parse):
+    """`(object of the file, QAExample or what is wrong with it)`."""
+    try:
+        value = parse(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        lines = [(n, line) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
+        if isinstance(error, RecursionError) or len(lines) < 2 or not _is_object(lines[0][1]):
+            line = getattr(error, "lineno", 1)
+            raise InputError(f"{path}:{line}: not JSON: {error}. Mend the file there.") from None
+        for number, line in lines:
+            yield from _line(number, line)
+        return
+    if isinstance(value, dict) and "data" in value:
+        yield from _squad(value["data"])
+    elif isinstance(value, dict) and "question" in value:
+        yield value, _of_passages(value)
+    elif isinstance(value, dict) and value:
+        for name, each in value.items():
+            yield each, _of_evidences(each, name)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _cmrc(each) if isinstance(each, dict) and "qas" in each else [(each, _of_passages(each))]
+    else:
+        raise InputError(f"{path} holds no questions: expected an object or a list. See `read_qa` for the forms.")
+
+
+def _line(number, line):
+    try:
+        value = json.loads(line)
+    except (json.JSONDecodeError, RecursionError) as error:
+        yield number, f"not JSON: {error}"
+        return
+    yield number, _of_passages(value)
+
+
+def _squad(articles):
+    for article in articles if isinstance(articles, list) else [articles]:
+        paragraphs = article.get("paragraphs") if isinstance(article, dict) else None
+        if not isinstance(paragraphs, list):
+            yield article, "an article without `paragraphs`"
+            continue
+        for paragraph in paragraphs:
+            yield from _questions(paragraph, "context", "question", "id", article.get("domain", ""))
+
+
+def _cmrc(article):
+    context = "context_text" if "context_text" in article else "context"
+    yield from _questions(article, context, "query_text", "query_id")
+
+
+def _questions(paragraph, context, question, name, group=""):
+    if not isinstance(paragraph, dict) or not isinstance(paragraph.get("qas"), list):
+        yield paragraph, "a paragraph without `qas`"
+        return
+    passage = paragraph.get(context)
+    for row in paragraph["qas"]:
+        if not isinstance(row, dict):
+            yield paragraph, f"a question must be an object. Received: {row!r:.80}"
+            continue
+        answers = row.get("answers", None)
+        if isinstance(answers, list):
+            answers = [each.get("text") if isinstance(each, dict) else each for each in answers]
+        if answers is None and str(row.get("is_impossible")).lower() == "true":
+            answers = []
+        yield row, _example(row.get(question), [passage], answers, row.get(name, ""), group)
+
+
+def _of_passages(row):
+    if not isinstance(row, dict):
+        return f"a question must be an object. Received: {row!r:.80}"
+    passages, answers = row.get("passages"), row.get("answers")
+    if isinstance(passages, list) and passages and all(isinstance(each, dict) for each in passages):
+        if answers is None and all("answer" in each for each in passages):
+            answers = list(dict.fromkeys(each["answer"] for each in passages if each["answer"] not in ("", NO_ANSWER)))
+        passages = [each.get("passage") for each in passages]
+    return _example(row.get("question"), passages, answers, row.get("id", ""))
+
+
+def _of_evidences(row, name):
+    evidences = row.get("evidences") if isinstance(row, dict) else None
+    if not isinstance(evidences, dict) or not all(isinstance(each, dict) for each in evidences.values()):
+        return f"a question must have `evidences`. Received: {row!r:.80}"
+    answers = [a for each in evidences.values() for a in _listed(each.get("answer")) if a != NO_ANSWER]
+    passages = [each.get("evidence") for each in evidences.values()]
+    return _example(row.get("question"), passages, list(dict.fromkeys(answers)), name)
+
+
+def _listed(value):
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _example(question, passages, answers, name, group=""):
+    if isinstance(passages, str):
+        passages = [passages]
+    if isinstance(answers, str):
+        answers = [answers]
+    if isinstance(answers, list):  # CMRC's own file has numbers, which its scorer makes strings
+        answers = [str(each) if type(each) in (int, float) else each for each in answers]
+    if not isinstance(question, str) or not question.strip():
+        return f"the question must be a string that is not empty. Received: {question!r:.80}"
+    if not isinstance(passages, list) or not all(isinstance(each, str) for each in passages):
+        return f"passages must be strings. Received: {passages!r:.80}"
+    if answers is not None and not (isinstance(answers, list) and all(isinstance(each, str) for each in answers)):
+        return f"answers must be strings. Received: {answers!r:.80}"
+    if answers and not any(each.strip() for each in answers) and not group:
+        answers = []
+    return QAExample(question, passages, answers, str(name), str(group))
+
+
+def _is_object(line):
+    try:
+        return isinstance(json.loads(line), dict)
+    except (json.JSONDecodeError, RecursionError):
+        return False
+
+
+class _Located(json.JSONDecoder):
+    """JSON that knows on which line each object begins: slower, so for files with something wrong only."""
+
+    def __init__(self):
+        super().__init__()
+        self._begins, self._text = {}, ""
+        self.parse_object = self._object
+        self.scan_once = scanner.py_make_scanner(self)
+
+    def decode(self, text):
+        self._text = text
+        return super().decode(text)
+
+    def line(self, value):
+        """The line of an object of the file; of something else, the number itself, or 1."""
+        if isinstance(value, int):
+            return value
+        return self._text.count("\n", 0, self._begins.get(id(value), 0)) + 1
+
+    def _object(self, text_and_end, *args):
+        value, end = decoder.JSONObject(text_and_end, *args)
+        self._begins[id(value)] = text_and_end[1]
+        return value, end

@@ -1,0 +1,248 @@
+"""Reading comprehension with a masked language model (Su Jianlin, 2019, https://kexue.fm/archives/7148)."""
+
+import numpy as np
+from keras import ops
+
+from nlpgen.errors import InputError
+from nlpgen.models import MaskedLM
+from nlpgen.reading.decoding import Read, best_spans, greedy_span
+from nlpgen.reading.models import SlotModel
+from nlpgen.reading.reader import Reader
+from nlpgen.reading.scoring import SlotSpanLoss, slot_span_scores, span_index
+from nlpgen.tasks.fine_tuning import copy_of, seed_dropout
+from nlpgen.text import bucket, pad
+
+LOSSES, DECODINGS = ("spans", "tokens"), ("exact", "greedy")
+
+
+class MLMReader(Reader):
+    """Finds the answer to a question in passages: a masked language model fills it into `[MASK]` slots, in one pass.
+
+    The model reads `[CLS] [MASK]… [SEP] question [SEP] passage [SEP]` and says at each slot which token of the passage
+    stands there, or that the answer is over (`[SEP]`). All spans of the passage are scored at once by that, and the
+    best are exact; see `nlpgen.reading.scoring`. An answer that begins with `[SEP]` is none. There are no new weights,
+    so that few examples go a long way, and an untrained reader answers too.
+
+    Args:
+        mlm: a `MaskedLM` with its tokenizer; it stays as it is: each `fit` trains a copy.
+        answer_length: slots; an answer has at most one token less.
+        question_length, passage_length: most tokens of a question, and of a window of a passage, with their `[SEP]`.
+        stride: a window begins so many tokens after the one before; `None` to read the first window alone, as the
+            article does.
+        vote: how windows and passages are weighed: `"probability"`, see `nlpgen.reading.decoding.pooled`, or
+            `"bert4keras"`, the article's Σ s² / (Σ s + 1).
+        decoding: `"exact"`; or `"greedy"`, slot by slot, as the article does; needs `vote="bert4keras"`.
+        iterations: passes over each window. From the second on the tokens that are surest stand in their slots and the
+            others are asked for again (Mask-Predict, Ghazvininejad et al., 2019, https://arxiv.org/abs/1904.09324);
+            trained with more than 1, half of the rows show some of the answer.
+        loss: `"spans"`, the negative log of the share of all occurrences of the answers among all spans; or
+            `"tokens"`, the article's cross-entropy of the first occurrence's tokens over the whole vocabulary.
+        negative_rate: share of the rows without an answer, see `nlpgen.reading.rows.TrainingRows`.
+        negatives: whose passages these are, `"random"` or `"bm25"` (needs the extra `search`).
+        threshold: a question is answered where p(best) / (p(best) + p(none)) is as much or more. `None`: fitted on
+            validation data; 0.5 without.
+        epochs, batch_size: of the training; an epoch has one window of each question.
+        learning_rate: the highest; it rises to it over the first tenth of the steps and falls to zero.
+        weight_decay: factor of AdamW.
+        patience: epochs without a better score on the validation data after which training ends; `None` for all.
+        seed: of dropout, windows and the order of the rows.
+        verbose: whether a line is printed for each epoch.
+
+    Attributes:
+        model_: the trained `SlotModel`.
+        temperature_, threshold_, calibration_: see `calibrate`.
+        history_: a dict for each epoch: epoch, loss, seconds, and score (mean of exact match and F1) on the validation
+            data.
+        unlearned_: `(index of the example, why)` of those that were left out.
+
+    Example:
+        >>> from nlpgen import MaskedLM, MLMReader, QAExample
+        >>> mlm = MaskedLM.from_pretrained("bert-tiny-zh")
+        >>> passage = "小明今年九岁，住在北京。"
+        >>> examples = [QAExample("小明几岁？", passage, "九岁"), QAExample("小明住在哪里？", passage, "北京")]
+        >>> reader = MLMReader(mlm, epochs=15, learning_rate=1e-3, negative_rate=0).fit(examples)
+        >>> answer = reader.answer("小明住在哪里？", passage)
+        >>> answer.text, passage[answer.start : answer.end]
+        ('北京', '北京')
+    """
+
+    model_class = SlotModel
+
+    def __init__(
+        self,
+        mlm,
+        answer_length=32,
+        question_length=64,
+        passage_length=256,
+        stride=128,
+        vote="probability",
+        decoding="exact",
+        iterations=1,
+        loss="spans",
+        negative_rate=0.25,
+        negatives="random",
+        threshold=None,
+        epochs=5,
+        batch_size=16,
+        learning_rate=5e-5,
+        weight_decay=0.01,
+        patience=None,
+        seed=0,
+        verbose=False,
+    ):
+        self.mlm = mlm
+        self.answer_length = answer_length
+        self.question_length = question_length
+        self.passage_length = passage_length
+        self.stride = stride
+        self.vote = vote
+        self.decoding = decoding
+        self.iterations = iterations
+        self.loss = loss
+        self.negative_rate = negative_rate
+        self.negatives = negatives
+        self.threshold = threshold
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.patience = patience
+        self.seed = seed
+        self.verbose = verbose
+
+    def _new_model(self):
+        if not isinstance(self.mlm, MaskedLM):
+            raise InputError(
+                "`mlm` must be a MaskedLM, e.g. MaskedLM.from_pretrained('bert-tiny-zh'). "
+                f"Received: {self.mlm!r:.80} ({type(self.mlm).__name__})"
+            )
+        if self.mlm.tokenizer is None:
+            raise InputError("The model has no tokenizer. Load it from a folder with a vocabulary, or set `tokenizer`.")
+        self.mlm.tokenizer.mask_id  # noqa: B018  (raises where there is none)
+        self._shown = np.random.default_rng([self.seed, 4])
+        source = copy_of(self.mlm)
+        model = SlotModel(source.backbone)
+        model.build()
+        model.set_weights(source.get_weights())
+        model.tokenizer = self.mlm.tokenizer
+        seed_dropout(model, self.seed)
+        return model
+
+    def _fitted(self):
+        if not hasattr(self, "model_"):  # an untrained one answers too
+            self.model_ = self._new_model()
+        return self.model_
+
+    def _choices(self):
+        if self.decoding == "greedy" and self.vote != "bert4keras":
+            raise InputError("decoding='greedy' gives no probabilities of spans: use it with vote='bert4keras'.")
+        return {"loss": LOSSES, "decoding": DECODINGS, "iterations": (1, 2, 4)}
+
+    def _before(self, tokenizer, question):
+        slots = [tokenizer.mask_id] * self.answer_length
+        return [tokenizer.cls_id, *slots, tokenizer.sep_id, *question, tokenizer.sep_id]
+
+    def _none_at(self, before):
+        return len(before) - 1  # a [SEP]
+
+    def _longest(self):
+        return self.answer_length - 1
+
+    def _inputs(self, model, rows, length):
+        inputs = super()._inputs(model, rows, length)
+        slots = np.arange(1, self.answer_length + 1, dtype="int32")
+        inputs["positions"] = np.repeat(slots[None], len(rows), axis=0)
+        if self.decoding == "exact":
+            inputs["distinct"] = distinct(np.take_along_axis(inputs["token_ids"], inputs["columns"], axis=1))
+            inputs["distinct"] *= inputs["column_mask"]
+        return inputs
+
+    def _targets(self, model, rows, inputs):
+        """A batch of the training."""
+        if self.iterations > 1:
+            for row, ids in zip(rows, inputs["token_ids"], strict=True):
+                self._show(row, ids, model.tokenizer.sep_id)
+        if self.loss == "tokens":
+            ids = [self._tokens(row, model.tokenizer.sep_id) for row in rows]
+            weights = pad([[1] * len(row) for row in ids], 0, self.answer_length)
+            kept = {name: x for name, x in inputs.items() if name not in ("columns", "column_mask", "distinct")}
+            return kept, pad(ids, 0, self.answer_length), weights.astype("float32")
+        width = inputs["columns"].shape[1] - 1
+        gold = [[span_index(*span, width) for span in row.spans] or [0] for row in rows]
+        return inputs, pad(gold, -1, bucket(max(map(len, gold)))), None
+
+    def _loss(self):
+        return SlotSpanLoss() if self.loss == "spans" else None
+
+    def _tokens(self, row, sep):
+        """The answer as the slots hold it."""
+        if not row.spans:
+            return [sep]
+        first, last = row.spans[0]
+        return [*row.token_ids[first : last + 1], sep]
+
+    def _show(self, row, ids, sep):
+        """Write some of the answer into the slots of a row, in half of the cases."""
+        if self._shown.random() < 0.5:
+            return
+        tokens = self._tokens(row, sep)
+        hidden = self._shown.integers(1, len(tokens) + 1)
+        for i in self._shown.permutation(len(tokens))[hidden:]:
+            ids[1 + i] = tokens[i]
+
+    def _outputs(self, model, inputs, rows):
+        outputs = super()._outputs(model, inputs, rows)
+        for n in range(1, self.iterations):
+            outputs = np.array(ops.convert_to_numpy(outputs))
+            inputs = inputs | {"token_ids": inputs["token_ids"].copy()}
+            again = self._hide(outputs, inputs["token_ids"], rows, 1 - n / self.iterations, model.tokenizer)
+            fresh = ops.convert_to_numpy(super()._outputs(model, inputs, rows))
+            outputs = np.where(again[:, :, None], fresh, outputs)
+        return outputs
+
+    def _hide(self, outputs, token_ids, rows, share, tokenizer):
+        """Write the best span of each row into its slots, but for the least sure `share` of its tokens.
+
+        Returns:
+            `(batch, slots)`, true where a slot is to be asked again: those, and all behind the span.
+        """
+        again = np.ones(outputs.shape[:2], bool)
+        scores = ops.convert_to_numpy(slot_span_scores(outputs))
+        for i, (spans, _, none) in enumerate(best_spans(scores, outputs.shape[2] - 1, 1)):
+            columns = [0]
+            if spans and spans[0][0] > none:
+                columns = [*range(1 + spans[0][1], 2 + spans[0][2]), 0]
+            sure = outputs[i, np.arange(len(columns)), columns]
+            kept = np.argsort(sure, kind="stable")[int(share * len(columns)) :]
+            ids = [*(rows[i].token_ids[column - 1] for column in columns[:-1]), tokenizer.sep_id]
+            token_ids[i, 1 : 1 + self.answer_length] = tokenizer.mask_id
+            token_ids[i, 1 + kept] = np.array(ids)[kept]
+            again[i, kept] = False
+        return again
+
+    def _decoded(self, model, outputs, rows, pairs):
+        if self.decoding == "exact":
+            yield from super()._decoded(model, outputs, rows, pairs)
+            return
+        for row, log_probs in zip(rows, outputs, strict=True):
+            ids = row.token_ids
+            found = greedy_span(log_probs[:, : 1 + len(ids)], ids)
+            made = [] if found is None else [self._span(row, *found)]
+            yield Read(row.index[1], [span for span in made if span.key and span.text], 0.0, 0.0)
+
+    def _key(self, row, first, last, text):
+        if self.vote == "bert4keras":
+            return self._tokenizer().decode(row.token_ids[first : last + 1])
+        return super()._key(row, first, last, text)
+
+
+def distinct(ids):
+    """1 at the first place of each id of a row: int32 of the same shape, `(batch, n)`.
+
+    >>> distinct(np.array([[3, 5, 3, 7, 5]]))
+    array([[1, 1, 0, 1, 0]], dtype=int32)
+    """
+    out = np.zeros(ids.shape, "int32")
+    for row, values in zip(out, ids, strict=True):
+        row[np.unique(values, return_index=True)[1]] = 1
+    return out

@@ -1,0 +1,97 @@
+"""Scores of all spans of a passage at once, and the losses on them.
+
+A row of span scores is `[no answer, spans of 1 token by their first, spans of 2 tokens, …]`, `1 + longest * length` in
+all; `span_index` says where.
+"""
+
+import keras
+from keras import ops
+
+HIDDEN = -1e9  # log probability of what cannot be
+
+
+def span_index(first, last, length):
+    """Where the span of the tokens from `first` to `last` stands, in a passage padded to `length` tokens."""
+    return 1 + (last - first) * length + first
+
+
+def span_at(index, length):
+    """The inverse of `span_index`: `(first, last)`."""
+    tokens, first = divmod(index - 1, length)
+    return first, first + tokens
+
+
+def slot_span_scores(log_probs):
+    """Log probabilities of all spans under slots that are independent of each other.
+
+    The span of n tokens from s on has Σᵢ log pᵢ(tₛ₊ᵢ), i < n, and log pₙ of the end: running sums along the diagonals
+    give all of them. Exact, where decoding slot by slot is greedy.
+
+    Args:
+        log_probs: `(batch, slots, 1 + length)`: at each slot of the end, then of the token at each place of the
+            passage; `HIDDEN` for padding.
+
+    Returns:
+        `(batch, 1 + (slots - 1) * length)`, see the module.
+    """
+    end, tokens = log_probs[:, :, 0], log_probs[:, :, 1:]
+    slots, length = log_probs.shape[1], ops.shape(tokens)[2]
+    # With a row of `width` the token i places on and i rows down stands `width + 1` further in memory.
+    width = length + slots
+    padded = ops.pad(tokens, ((0, 0), (0, 0), (0, slots)), constant_values=HIDDEN)
+    flat = ops.pad(ops.reshape(padded, (-1, slots * width)), ((0, 0), (0, slots)), constant_values=HIDDEN)
+    diagonals = ops.reshape(flat, (-1, slots, width + 1))[:, : slots - 1, :length]
+    spans = ops.cumsum(diagonals, axis=1) + end[:, 1:, None]
+    return ops.concatenate([end[:, :1], ops.reshape(spans, (-1, (slots - 1) * length))], axis=1)
+
+
+def pointer_span_scores(scores, longest):
+    """Scores of all spans that are those of their first and their last token.
+
+    Args:
+        scores: `(batch, 2, 1 + length)`: as the first and as the last token, of the place that stands for no answer,
+            then of each token; `HIDDEN` for padding.
+        longest: most tokens of a span.
+
+    Returns:
+        `(batch, 1 + longest * length)`, see the module.
+    """
+    none, first, last = ops.sum(scores[:, :, 0], axis=1), scores[:, 0, 1:], scores[:, 1, 1:]
+    length = ops.shape(first)[1]
+    last = ops.pad(last, ((0, 0), (0, longest)), constant_values=HIDDEN)
+    spans = ops.stack([first + last[:, n : n + length] for n in range(longest)], axis=1)
+    return ops.concatenate([none[:, None], ops.reshape(spans, (-1, longest * length))], axis=1)
+
+
+def marginal_loss(scores, gold):
+    """-log of the share of the right ones: `logsumexp(all) - logsumexp(right)`.
+
+    Args:
+        scores: `(batch, n)`.
+        gold: `(batch, g)`, indices of the right ones, -1 for padding.
+
+    Returns:
+        `(batch,)`.
+    """
+    right = ops.take_along_axis(scores, ops.maximum(gold, 0), axis=1)
+    right = ops.where(gold >= 0, right, HIDDEN)
+    return ops.logsumexp(scores, axis=1) - ops.logsumexp(right, axis=1)
+
+
+@keras.saving.register_keras_serializable("nlpgen")
+class SlotSpanLoss(keras.losses.Loss):
+    """The marginal loss over all spans, with log probabilities of slots as predictions and span indices as targets."""
+
+    def call(self, y_true, y_pred):
+        return marginal_loss(slot_span_scores(y_pred), ops.cast(y_true, "int32"))
+
+
+@keras.saving.register_keras_serializable("nlpgen")
+class PointerLoss(keras.losses.Loss):
+    """The mean of the marginal losses over first and over last tokens: predictions `(batch, 2, 1 + length)`, targets
+    `(batch, 2, g)`, places with 0 for no answer.
+    """
+
+    def call(self, y_true, y_pred):
+        gold = ops.cast(y_true, "int32")
+        return (marginal_loss(y_pred[:, 0], gold[:, 0]) + marginal_loss(y_pred[:, 1], gold[:, 1])) / 2

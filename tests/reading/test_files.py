@@ -1,0 +1,159 @@
+import json
+import warnings
+
+import pytest
+
+from nlpgen.errors import InputError, InputWarning
+from nlpgen.reading import QAExample, read_qa
+from nlpgen.reading.example import check_examples, check_pairs
+from tests.helpers import shared_data
+
+PASSAGE, QUESTION = "北京是中国的首都。\u2028第二行", "中国的首都是哪里？"
+
+
+def written(tmp_path, value, name="qa.json", **options):
+    path = tmp_path / name
+    path.write_text(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, **options), "utf-8")
+    return path
+
+
+def squad(*rows):
+    return {"version": "1", "data": [{"paragraphs": [{"context": PASSAGE, "qas": list(rows)}]}]}
+
+
+FORMS = {
+    "squad": squad({"question": QUESTION, "id": "1", "answers": [{"text": "北京", "answer_start": -1}]}),
+    "cmrc": [{"context_text": PASSAGE, "qas": [{"query_text": QUESTION, "query_id": "1", "answers": ["北京"]}]}],
+    "webqa": {"1": {"question": QUESTION, "evidences": {"1#0": {"answer": ["北京"], "evidence": PASSAGE}}}},
+    "sogou": [{"question": QUESTION, "id": "1", "passages": [{"passage": PASSAGE, "answer": "北京"}]}],
+    "ours": {"question": QUESTION, "id": "1", "passages": [PASSAGE], "answers": ["北京"]},
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_is_read(form, tmp_path):
+    expected = [QAExample(QUESTION, [PASSAGE], ["北京"], "1")]
+    assert read_qa(written(tmp_path, FORMS[form])) == expected
+    assert read_qa(written(tmp_path, FORMS[form], indent=1)) == expected
+
+
+def test_json_lines(tmp_path):
+    lines = [json.dumps(FORMS["ours"], ensure_ascii=False), "", json.dumps(FORMS["sogou"][0])]
+    assert len(read_qa(written(tmp_path, "\n".join(lines)))) == 2
+
+
+def test_several_answers_passages_and_none(tmp_path):
+    rows = [
+        {"question": "甲", "answers": [{"text": "北京"}, {"text": "中国"}]},
+        {"question": "乙", "answers": [], "is_impossible": True},
+        {"question": "丙", "is_impossible": "true"},
+        {"question": "丁"},
+        {"question": "戊", "answers": [{"text": ""}]},
+    ]
+    examples = read_qa(written(tmp_path, squad(*rows)))
+    assert [each.answers for each in examples] == [("北京", "中国"), (), (), None, ()]
+    passages = [{"passage": "一", "answer": ""}, {"passage": "二", "answer": "二"}, {"passage": "二二", "answer": "二"}]
+    (example,) = read_qa(written(tmp_path, [{"question": "几？", "passages": passages}]))
+    assert (example.passages, example.answers) == (("一", "二", "二二"), ("二",))
+    webqa = {"1": {"question": "问", "evidences": {"a": {"answer": ["no_answer"], "evidence": "文"}}}}
+    assert read_qa(written(tmp_path, webqa))[0].answers == ()
+
+
+def test_bad_rows_are_listed_with_their_lines(tmp_path):
+    rows = [
+        {"question": QUESTION, "answers": ["北京"]},
+        {"question": " ", "answers": ["北京"]},
+        {"question": QUESTION, "answers": [None]},
+        7,
+    ]
+    path = written(tmp_path, squad(*rows), indent=1)
+    lines = path.read_text("utf-8").split("\n")
+    with pytest.warns(InputWarning, match=r"3 of 4 questions cannot be used(.|\n)*left out"):
+        examples = read_qa(path)
+    assert len(examples) == 1
+    assert len(examples.problems) == 3
+    for problem, text in zip(
+        examples.problems[:2], ("not empty. Received: ' '", "answers must be strings"), strict=True
+    ):
+        place, number, message = problem.split(":", 2)
+        assert place == str(path)
+        assert text in message
+        assert lines[int(number) - 1].strip() == "{"
+    assert '" "' in lines[int(examples.problems[0].split(":")[1])]
+    assert "must be an object. Received: 7" in examples.problems[2]
+
+
+def test_bad_lines(tmp_path):
+    good = json.dumps(FORMS["ours"])
+    path = written(tmp_path, f"{good}\n{{broken\n[]\n{good}\n")
+    with pytest.warns(InputWarning, match="2 of 4"):
+        examples = read_qa(path)
+    assert [problem.split(":")[1] for problem in examples.problems] == ["2", "3"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", r"qa.json:1: not JSON"),
+        ("3", "holds no questions"),
+        ("[]", "has no questions"),
+        (squad({"question": ""}), "1 of 1 questions cannot be used"),
+        ({"data": [{"paragraphs": 3}]}, "without `paragraphs`"),
+        ({"data": [{"paragraphs": [{"context": "甲"}]}]}, "without `qas`"),
+        ({"1": {"question": "甲"}}, "must have `evidences`"),
+        ([3], "must be an object"),
+        ([{"question": "甲", "passages": [3]}], "passages must be strings"),
+    ],
+)
+def test_files_that_cannot_be_used(content, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        read_qa(written(tmp_path, content))
+
+
+def test_another_encoding(tmp_path):
+    (tmp_path / "gbk.json").write_bytes(
+        json.dumps(FORMS["cmrc"], ensure_ascii=False).replace("\u2028", "").encode("gbk")
+    )
+    with pytest.raises(InputError, match="not UTF-8"):
+        read_qa(tmp_path / "gbk.json")
+
+
+def test_examples_are_checked():
+    good = QAExample("问", ["文"], ["文"])
+    assert check_examples([good]) == [good]
+    assert QAExample("问", "文", "文") == good
+    assert QAExample("问", "文", ["", "文"]).targets == ["文"]
+    for wrong in ([], "问", [("问", "文")]):
+        with pytest.raises(InputError, match="list of QAExample"):
+            check_examples(wrong)
+    with pytest.raises(
+        InputError, match=r"(?s)examples\[0\]. has no `answers`.*examples\[1\].answers. must be strings"
+    ):
+        check_examples([QAExample("问", "文", None), QAExample("问", "文", [3])])
+    with pytest.raises(InputError, match=r"(?s)\[0\]. has an empty question.*\[1\]. has a passage.*\[2\]. must be a"):
+        check_pairs([(" ", "文"), ("问", ["文", None]), "问"])
+
+
+@pytest.mark.needs_data("data/qa")
+@pytest.mark.parametrize(
+    ("name", "questions", "unanswerable", "passages", "problems"),
+    [
+        ("cmrc2018/cmrc2018_dev.json", 3219, 0, 3219, 0),
+        ("cmrc2018/squad-style/cmrc2018_dev.json", 3219, 0, 3219, 0),
+        ("expmrc/train-pseudo-cmrc2018.json", 10142, 0, 10142, 0),
+        ("dureader_robust/dev.json", 1417, 0, 1417, 0),
+        ("cjrc/dev_ground_truth.json", 6000, 1189, 6000, 0),
+        ("webqa/me_test.ann.json", 3024, 0, 3024, 0),
+        ("webqa/WebQA.sample.bert4keras.json", 11, 0, 220, 1),
+        ("sogouqa/SogouQA.sample.bert4keras.json", 21, 0, 210, 1),
+    ],
+)
+def test_released_files(name, questions, unanswerable, passages, problems):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        examples = read_qa(shared_data("qa") / name)
+    assert len(examples) == questions
+    assert sum(not each.targets for each in examples) == unanswerable
+    assert sum(len(each.passages) for each in examples) == passages
+    assert len(examples.problems) == problems  # the samples end with a record that has no question
+    assert check_examples(examples)

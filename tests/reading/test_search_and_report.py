@@ -1,0 +1,152 @@
+import builtins
+import json
+
+import numpy as np
+import pytest
+
+from nlpgen import MLMReader, QAExample, Retriever
+from nlpgen.cli import main
+from nlpgen.errors import InputError, NlpgenError, OutputError
+from nlpgen.reading import Answer, write_report
+from nlpgen.reading.documents import LONGEST, read_documents
+from nlpgen.reading.retriever import terms
+from tests.reading.helpers import SMALL, tiny_mlm
+
+PASSAGES = [
+    "北京是中国的首都，天安门在那里。",
+    "猫喜欢吃鱼，也喜欢晒太阳。",
+    "",
+    "鱼在水里游。",
+    "ＡＰＰＬＥ公司的手机",
+]
+
+
+def bm25(question, passages, k1=1.5, b=0.75):
+    """Lucene's form of BM25, told anew from its formula."""
+    rows = [terms(text) for text in passages]
+    mean = np.mean([len(row) for row in rows])
+    scores = []
+    for row in rows:
+        score = 0.0
+        for term in terms(question):
+            holding = sum(term in other for other in rows)
+            idf = np.log(1 + (len(rows) - holding + 0.5) / (holding + 0.5))
+            count = row.count(term)
+            score += idf * count / (count + k1 * (1 - b + b * len(row) / mean))
+        scores.append(score)
+    return np.array(scores)
+
+
+def test_scores_are_bm25():
+    retriever = Retriever(PASSAGES)
+    for question in ("中国的首都在哪里？", "猫吃什么鱼？", "apple"):
+        expected = bm25(question, PASSAGES)
+        hits = retriever.search(question, 10)
+        assert [hit.index for hit in hits] == [i for i in np.argsort(-expected, kind="stable") if expected[i] > 0]
+        np.testing.assert_allclose([hit.score for hit in hits], sorted(expected[expected > 0])[::-1], rtol=1e-4)
+        assert all(hit.text == PASSAGES[hit.index] for hit in hits)
+    assert retriever.search("？！", 3) == retriever.search("龘", 3) == []
+    assert len(retriever.search("鱼", 1)) == 1
+    assert [len(hits) for hits in retriever.search_batch(["鱼", "龘", "鱼"], 5)] == [2, 0, 2]
+
+
+def test_nothing_to_search():
+    for passages in ([], ["", " 。"]):
+        with pytest.raises(InputError, match="no passage to search"):
+            Retriever(passages)
+
+
+def test_a_missing_library_is_named(monkeypatch):
+    def without(name, *args, **kwargs):
+        if name == "bm25s":
+            raise ImportError(name)
+        return original(name, *args, **kwargs)
+
+    original = builtins.__import__
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(NlpgenError, match=r"pip install 'nlpgen\[search\]'"):
+        Retriever(PASSAGES)
+
+
+def test_documents(tmp_path):
+    (tmp_path / "b").mkdir()
+    long = "很长的一句话。" * 100
+    (tmp_path / "b" / "二.md").write_text(f"第一段。\r\n\n{long}\n结尾\u2028一行", "utf-8")
+    (tmp_path / "一.txt").write_text("\ufeff甲\n\n乙\n", "utf-8")
+    (tmp_path / "c.bin").write_bytes(b"\xff")
+    documents = read_documents(tmp_path)
+    assert {each.path.name for each in documents} == {"一.txt", "二.md"}
+    assert [(each.text, each.line) for each in documents if each.path.name == "一.txt"] == [("甲\n\n乙", 1)]
+    of_two = [each for each in documents if each.path.name == "二.md"]
+    assert of_two[0].text == "第一段。"
+    assert [each.line for each in of_two] == [1, 3, 3]
+    assert all(len(each.text) <= LONGEST for each in documents)
+    assert "".join(each.text for each in of_two).replace("\n", "") == f"第一段。{long}结尾\u2028一行"
+    assert of_two[1].text.endswith("。")
+    assert read_documents(tmp_path / "一.txt")[0].text == "甲\n\n乙"
+    (tmp_path / "gbk.txt").write_bytes("汉字".encode("gbk"))
+    with pytest.raises(InputError, match=r"(?s)1 files are not UTF-8.*gbk.txt: byte 0.*iconv"):
+        read_documents(tmp_path)
+
+
+def test_no_documents(tmp_path):
+    with pytest.raises(InputError, match="There is no"):
+        read_documents(tmp_path / "no")
+    with pytest.raises(InputError, match="has no text"):
+        read_documents(tmp_path)
+
+
+def test_ask(tmp_path, capsys):
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    (folder / "a.txt").write_text("天地人\n\n甲乙丙丁日月山水\n", "utf-8")
+    MLMReader(tiny_mlm(), **SMALL, threshold=0.0).save(tmp_path / "reader")
+    arguments = ["ask", str(folder), "日月？", "--reader", str(tmp_path / "reader"), "--top-k", "2"]
+    assert main([*arguments, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["question"] == "日月？"
+    assert found["answer"] == found["answers"][0]["text"]
+    text = (folder / "a.txt").read_text("utf-8").split("\n")
+    for row in found["answers"]:
+        first, *others = row["text"].split("\n")
+        assert text[row["line"] - 1].endswith(first) if others else first in text[row["line"] - 1]
+        assert f"【{row['text']}】".replace("\n", " ") in row["context"]
+    assert main([*arguments, "龘？"]) == 0
+    out = capsys.readouterr().out
+    assert "日月？\n  " in out
+    assert f"{folder / 'a.txt'}:" in out
+    assert out.endswith("龘？\n  (no answer)\n")
+    assert main(["ask", str(tmp_path / "no"), "日？"]) == 2
+    assert "There is no" in capsys.readouterr().err
+
+
+def test_report(tmp_path):
+    examples = [
+        QAExample("首都<是>哪里？", ["甲" * 300 + "北京市&" + "乙" * 300, "别的"], ["北京"], "q1"),
+        QAExample("对吗？", ["对"], ["对"]),
+        QAExample("没有？", ["文"], []),
+        QAExample("哪年？", ["空"], ["空"]),
+    ]
+    other = Answer("别", 0.3, 1, 0, 1)
+    answers = [
+        Answer("北京市", 0.9, 0, 300, 303, [other], 0.05),
+        Answer("对", 0.8, 0, 0, 1, [], 0.1),
+        Answer("文", 0.4, 0, 0, 1, [], 0.5),
+        Answer("", 0.7, None, 0, 0, [], 0.7),
+    ]
+    scores = write_report(tmp_path / "report.html", examples, answers)
+    assert scores["exact_match"] == 25
+    assert scores["no_answer_accuracy"] == 0
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert "3 of 4 questions" in page
+    assert "首都&lt;是&gt;哪里？" in page
+    assert '<mark class="both">北京</mark><mark class="found">市</mark>&amp;' in page
+    assert "…甲" in page
+    assert page.index("没有？") < page.index("首都")  # the worst first
+    assert "对吗？" not in page
+    assert '<mark class="right">空</mark>' in page
+    assert len(page) < 5000
+    with pytest.raises(InputError, match="4 examples and 1 answers"):
+        write_report(tmp_path / "x.html", examples, answers[:1])
+    with pytest.raises(OutputError, match="cannot be written"):
+        write_report(tmp_path / "no" / "x.html", examples, answers)
