@@ -58,6 +58,7 @@ from nlpgen.text import (
     WordPieceTokenizer,
     read_tokenizer,
 )
+from nlpgen.vae import TextVAE
 from nlpgen.version import __version__
 
 __all__ = [
@@ -115,6 +116,7 @@ __all__ = [
     "T5Config",
     "T5Encoder",
     "TextClassifier",
+    "TextVAE",
     "TokenClassifier",
     "Verbalizer",
     "Vocab",

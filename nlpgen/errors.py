@@ -67,3 +67,7 @@ class CheckpointWarning(UserWarning):
 
 class InputWarning(UserWarning):
     """Something in texts or labels that a user should know, but that does not stop."""
+
+
+class CollapseWarning(UserWarning):
+    """The decoder of an auto-encoder makes no use of the latent."""

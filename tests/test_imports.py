@@ -27,6 +27,7 @@ MAY_IMPORT = {
     },  # of checkpoints: as data
     "metrics": set(),
     "tasks": {"text", "models", "training", "metrics"},
+    "vae": {"text", "layers", "models", "training", "metrics", "tasks", "checkpoints"},  # of tasks: copies and seeds
 }
 BASE = {"errors", "version", "estimator"}
 ROOT = Path(nlpgen.__file__).parent

@@ -1,3 +1,4 @@
+from nlpgen.metrics.generation import BigramModel, bleu, distinct_n, self_bleu, token_f1
 from nlpgen.metrics.significance import (
     Difference,
     McNemar,
@@ -12,15 +13,20 @@ from nlpgen.metrics.significance import (
 from nlpgen.metrics.spans import SpanScores, span_scores
 
 __all__ = [
+    "BigramModel",
     "Difference",
     "McNemar",
     "SpanScores",
     "accuracy",
+    "bleu",
     "combined_p",
+    "distinct_n",
     "holm",
     "macro_f1",
     "mcnemar",
     "mean_sd",
     "paired_bootstrap",
+    "self_bleu",
     "span_scores",
+    "token_f1",
 ]

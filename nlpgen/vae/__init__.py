@@ -1,20 +1,36 @@
-from nlpgen.vae.latents.batch_norm import BatchNormGaussian
-from nlpgen.vae.latents.entropic import Entropic, knn_entropy
-from nlpgen.vae.latents.gaussian import DeltaGaussian, Gaussian
-from nlpgen.vae.latents.latent import Latent
-from nlpgen.vae.latents.power_spherical import PowerSpherical
-from nlpgen.vae.latents.vector_quantized import DiscreteLatent, FiniteScalarQuantized, VectorQuantized
-from nlpgen.vae.latents.von_mises_fisher import VonMisesFisher
+from nlpgen.vae.annealing import AggressiveEncoder, Constant, Cyclical, FreeBits, Linear, Schedule, TwoStage
+from nlpgen.vae.diagnostics import Diagnosis
+from nlpgen.vae.latents import (
+    BatchNormGaussian,
+    DeltaGaussian,
+    Entropic,
+    FiniteScalarQuantized,
+    Gaussian,
+    Latent,
+    PowerSpherical,
+    VectorQuantized,
+    VonMisesFisher,
+    knn_entropy,
+)
+from nlpgen.vae.text_vae import TextVAE
 
 __all__ = [
+    "AggressiveEncoder",
     "BatchNormGaussian",
+    "Constant",
+    "Cyclical",
     "DeltaGaussian",
-    "DiscreteLatent",
+    "Diagnosis",
     "Entropic",
     "FiniteScalarQuantized",
+    "FreeBits",
     "Gaussian",
     "Latent",
+    "Linear",
     "PowerSpherical",
+    "Schedule",
+    "TextVAE",
+    "TwoStage",
     "VectorQuantized",
     "VonMisesFisher",
     "knn_entropy",

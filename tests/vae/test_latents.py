@@ -48,7 +48,7 @@ def test_the_kl_is_the_mean_log_ratio_of_the_densities(name):
     z = latent.sample(posterior)
     ratios = array(latent.log_q(z, posterior) - latent.log_p(z)).astype("float64")
     kl = array(latent.kl(posterior))[0]
-    assert kl > 0.3
+    assert kl > 0.1
     assert abs(ratios.mean() - kl) < 4 * ratios.std() / math.sqrt(2000) + 1e-4
 
 
@@ -105,13 +105,14 @@ def test_floor_of_batch_normalization_and_the_trap_of_its_epsilon():
     latent.build((None, 32))
     raw = (3 + 0.01 * np.random.default_rng(1).normal(size=(128, 32))).astype("float32")
     latent.mean_head.set_weights([np.eye(32), np.zeros(32)])
+    latent.log_variance_head.set_weights([np.zeros((32, 32)), np.zeros(32)])
     posterior = latent.posterior(raw, training=True)
     mean = array(posterior["mean"])
     np.testing.assert_allclose(mean.std(0), 0.6, rtol=2e-3)
     np.testing.assert_allclose(mean.mean(0), 0, atol=1e-3)
     kl = array(latent.kl(posterior)).mean()
     assert latent.kl_floor == pytest.approx(5.76)
-    assert 5.76 * 0.997 <= kl < 6.5
+    assert 5.76 * 0.997 <= kl < 5.77
     trap = keras.layers.BatchNormalization(center=False, scale=False, dtype="float32")
     kept = array(trap(raw, training=True)).var(0).mean()
     assert kept == pytest.approx(0.09, abs=0.02)
@@ -228,7 +229,8 @@ def test_a_codebook_follows_the_encoder_and_revives_dead_codes():
     assert used[0] < 12  # random codes: most of them are nobody's nearest
     assert used[-1] == 16
     found = latent.posterior(data)
-    np.testing.assert_allclose(array(found["mean"]), data, atol=0.1)
+    # A revived code may share a cluster with another; the rest is at the centres.
+    assert np.square(array(found["mean"]) - data).mean() < 0.2 * data.var()
     before = latent.get_weights()
     latent.sample(latent.posterior(data[:4]), training=False)
     for old, new in zip(before, latent.get_weights(), strict=True):

@@ -98,6 +98,10 @@ class Latent(keras.layers.Layer):
         share = np.linspace(0, 1, steps)[:, None]
         return ((1 - share) * start + share * end).astype("float32")
 
+    def nearest(self, z):
+        """The points of the latent space nearest to any points: `(…, size)` to an array of the same shape."""
+        return np.asarray(z, "float32")
+
     def calibrate(self, features):
         """Set what training only estimates as it goes from the features `(n, m)` of many texts at once."""
 

@@ -109,7 +109,7 @@ class SphericalLatent(Latent):
         if not self.learned:
             return ops.full_like(posterior["mean_direction"][..., :1], grid.kl.item())
         # The value without, the slope k Var(T) with a gradient.
-        k, slope = posterior["concentration"], grid.variance
+        k, slope = ops.convert_to_tensor(posterior["concentration"]), grid.variance
         fixed = ops.stop_gradient(k)
         return ops.stop_gradient(grid.kl) + (k - fixed) * ops.stop_gradient(fixed * slope)
 
@@ -142,7 +142,7 @@ class SphericalLatent(Latent):
 
     def sample_prior(self, n, seed=0):
         z = np.random.default_rng(seed).normal(size=(n, self.size))
-        return (z / np.linalg.norm(z, axis=1, keepdims=True)).astype("float32")
+        return self.nearest(z)
 
     def interpolate(self, start, end, steps):
         """The great circle between two points `(size,)`, ends included: an array `(steps, size)`."""
@@ -153,7 +153,11 @@ class SphericalLatent(Latent):
             path = (1 - share) * start + share * end + 1e-9
         else:
             path = (np.sin((1 - share) * angle) * start + np.sin(share * angle) * end) / math.sin(angle)
-        return (path / np.linalg.norm(path, axis=1, keepdims=True)).astype("float32")
+        return self.nearest(path)
+
+    def nearest(self, z):
+        z = np.asarray(z, "float64")
+        return (z / np.maximum(np.linalg.norm(z, axis=-1, keepdims=True), 1e-12)).astype("float32")
 
     def _grid(self, concentration):
         return AngularGrid(self.statistic, self.size, concentration)
@@ -161,7 +165,7 @@ class SphericalLatent(Latent):
     def _grid_of(self, posterior):
         if not self.learned:
             return self._fixed
-        k = ops.stop_gradient(posterior["concentration"])
+        k = ops.stop_gradient(ops.convert_to_tensor(posterior["concentration"]))
         return AngularGrid(self.statistic, self.size, k, ops, LEARNED_NODES)
 
     def _angle(self, u, posterior):
@@ -187,7 +191,7 @@ class SphericalLatent(Latent):
         lower, upper, density = (first + share * (second - first) for first, second in tables)
         # The mass below the angle stays: dφ/dk = -(dF/dk) / f(φ).
         gradient = ops.where(u < 0.5, -lower, upper) * (grid.width / cells) / ops.maximum(density, 1e-12)
-        k = posterior["concentration"]
+        k = ops.convert_to_tensor(posterior["concentration"])
         return ops.stop_gradient(angle) + ops.stop_gradient(gradient) * (k - ops.stop_gradient(k))
 
     def _for_kl(self, target_kl):

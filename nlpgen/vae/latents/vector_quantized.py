@@ -39,8 +39,7 @@ class DiscreteLatent(Latent):
         return ops.zeros_like(posterior["mean"])
 
     def kl_terms(self, posterior):
-        rate = ops.full_like(posterior["mean"][..., : self.num_slots], math.log(self.num_codes))
-        return rate
+        return ops.full_like(posterior["mean"][..., : self.num_slots], math.log(self.num_codes))
 
     def log_q(self, z, posterior):
         """0 where z has the codes of the text, and -1e9 elsewhere."""
@@ -56,8 +55,11 @@ class DiscreteLatent(Latent):
 
     def interpolate(self, start, end, steps):
         """The codes nearest to the straight path between two points `(size,)`: an array `(steps, size)`."""
-        path = super().interpolate(start, end, steps)
-        return ops.convert_to_numpy(self.codes_to_z(self.z_to_codes(path)))
+        return self.nearest(super().interpolate(start, end, steps))
+
+    def nearest(self, z):
+        codes = self.z_to_codes(np.asarray(z, "float32"))
+        return ops.convert_to_numpy(self.codes_to_z(codes)).copy()
 
 
 @keras.saving.register_keras_serializable("nlpgen")
