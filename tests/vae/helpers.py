@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from nlpgen import Vocab, WordPieceTokenizer
 from nlpgen.vae import (
     BatchNormGaussian,
     DeltaGaussian,
@@ -50,3 +51,15 @@ def derivative(function, x):
     x = torch.tensor(x, requires_grad=True)
     function(x).backward()
     return x.grad.numpy()
+
+LINES = [f"{a}{b}依{c}，{d}河{e}{f}流" for a, b, c, d, e, f in zip(
+    "白红青黄黑绿紫金白红青黄黑绿紫金", "日月山水风花雪夜云雨春夏秋冬人心", "尽来去归生开落长深高远近东西南北",
+    "黄清大小长江白天地明暗寒暖古今新", "入出上下过到在向从自由为无有多少", "海江湖山天地门城楼台寺桥路舟酒诗", strict=True,
+)]  # fmt: skip
+LINES += [line[::-1] for line in LINES] + [f"{line}归" for line in LINES[:8]]
+
+
+def tokenizer():
+    """Of the characters of `LINES`."""
+    characters = sorted(set("".join(LINES)))
+    return WordPieceTokenizer(Vocab(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *characters]))
