@@ -14,6 +14,7 @@ from rich.progress import Progress
 
 from nlpgen.cli_fewshot import add_fewshot
 from nlpgen.cli_options import add_model_options, add_task_options, label_words, load_masked_lm
+from nlpgen.cli_vae import add_vae
 from nlpgen.errors import InputError, NlpgenError
 from nlpgen.models import ARCHITECTURES, MaskedLM
 from nlpgen.models.inspect import convert, describe
@@ -66,6 +67,7 @@ def _parser():
     verb.set_defaults(run=_classify)
 
     add_fewshot(verbs)
+    add_vae(verbs)
 
     verb = verbs.add_parser("inspect", help="say what a folder holds and what nlpgen would read of it")
     verb.add_argument("folder", help="a folder, a checkpoint prefix, or an embedded model")
