@@ -3,8 +3,8 @@
     python examples/text_vae.py
     python examples/text_vae.py --model FOLDER        # a model that TextVAE.save or `nlpgen vae train` wrote
 
-Without `--model` a small one is trained on 40 couplets until it knows them by heart, which takes half a minute and shows
-the calls, not what a latent space can do; benchmarks/text_vae.py and docs/text_vae.md have that.
+Without `--model` a small one is trained on 40 couplets until it knows them by heart, which shows the
+calls, not what a latent space can do; benchmarks/text_vae.py and docs/text_vae.md have that.
 """
 
 import argparse
@@ -40,7 +40,9 @@ def main(arguments=None):
         ).fit(lines)
 
     again = vae.reconstruct(lines)
-    print(f"{sum(a == b for a, b in zip(again, lines, strict=True))} of {len(lines)} lines reconstructed, e.g. {again[0]}")
+    print(
+        f"{sum(a == b for a, b in zip(again, lines, strict=True))} of {len(lines)} lines reconstructed, e.g. {again[0]}"
+    )
     print("\nsamples")
     for text in vae.sample(4, seed=0, temperature=0.5):
         print(f"  {text}")

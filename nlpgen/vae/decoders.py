@@ -117,7 +117,9 @@ class LSTMDecoder(Decoder):
         self.z_to_state, self.norms = [], []
         if inject == "concat":
             dense = {"use_bias": False}
-            self.z_to_state = [keras.layers.Dense(hidden_size, name=f"z_to_state_{i}", **dense) for i in range(num_layers)]
+            self.z_to_state = [
+                keras.layers.Dense(hidden_size, name=f"z_to_state_{i}", **dense) for i in range(num_layers)
+            ]
         if inject == "conditional":
             self.norms = [_conditional_norm(latent_size, f"norm_{i}") for i in range(num_layers)]
 

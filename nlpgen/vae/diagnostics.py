@@ -97,7 +97,8 @@ class Diagnosis:
     def means(self):
         """The means of the posteriors `(lines, size)`, and the radius of each ball `(lines,)`."""
         mean, spread = (
-            keras.ops.convert_to_numpy(x) for x in (self._latent.mean(self._posterior), self._latent.spread(self._posterior))
+            keras.ops.convert_to_numpy(x)
+            for x in (self._latent.mean(self._posterior), self._latent.spread(self._posterior))
         )
         return mean, spread.mean(axis=1)
 

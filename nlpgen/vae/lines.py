@@ -41,7 +41,7 @@ class Lines:
         long = sum(len(row) > max_length - 2 for row in rows)
         if long:
             warnings.warn(
-                f"{long} of {len(rows)} lines have more than max_length - 2 = {max_length - 2} tokens and are cut there.",
+                f"{long} of {len(rows)} lines have more than {max_length - 2} tokens and are cut there (`max_length`).",
                 InputWarning,
                 stacklevel=3,
             )

@@ -80,14 +80,16 @@ def load_vae(cls, name_or_folder):
 def _find(name_or_folder):
     folder = existing_folder(Path(name_or_folder).expanduser())
     if not (folder / ABOUT).is_file() and re.fullmatch(r"[\w-]+", str(name_or_folder)):
-        folder = next((place / name_or_folder for place in PLACES if (place / name_or_folder / ABOUT).is_file()), folder)
+        folder = next(
+            (place / name_or_folder for place in PLACES if (place / name_or_folder / ABOUT).is_file()), folder
+        )
     if not (folder / ABOUT).is_file():
         raise CheckpointNotFound(f"There is no {folder / ABOUT}. Give a folder that TextVAE.save wrote.")
     return folder
 
 
 def _named(model):
-    """`{name: array}` of the weights; names have a number, since layers of Keras are named by a count of the process."""
+    """`{name: array}` of the weights, numbered, since layers of Keras are named by a count of the process."""
     return {f"{i:03}.{weight.name}": np.array(weight.numpy()) for i, weight in enumerate(model.weights)}
 
 

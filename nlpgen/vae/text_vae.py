@@ -8,9 +8,7 @@ import numpy as np
 
 from nlpgen.errors import InputError, TrainingDiverged
 from nlpgen.estimator import Estimator
-from nlpgen.models import Backbone
-from nlpgen.tasks.fine_tuning import check_seed, copy_of_backbone, seed_dropout
-from nlpgen.text import Tokenizer
+from nlpgen.tasks.fine_tuning import copy_of_backbone, seed_dropout
 from nlpgen.training import WarmupStableDecay
 from nlpgen.vae.annealing import Schedule
 from nlpgen.vae.autoencoder import TextAutoencoder
@@ -21,6 +19,7 @@ from nlpgen.vae.encoders import ENCODERS, BackboneEncoder
 from nlpgen.vae.information import mutual_information
 from nlpgen.vae.latents import Latent, VonMisesFisher
 from nlpgen.vae.lines import Lines, start_id
+from nlpgen.vae.options import annealing_of, check_options
 from nlpgen.vae.priors import PRIORS, Standard
 from nlpgen.vae.saving import load_vae, save_vae
 
@@ -150,7 +149,7 @@ class TextVAE(Estimator):
             InputError: if lines or options are wrong.
             TrainingDiverged: if the loss is no longer a number.
         """
-        self._check_options()
+        check_options(self)
         data = Lines(self.tokenizer, lines, self.max_length)
         held_out = None if validation_data is None else Lines(self.tokenizer, validation_data, self.max_length)
         longest = max(int(each.lengths.max()) for each in (data, held_out) if each is not None)
@@ -160,7 +159,7 @@ class TextVAE(Estimator):
         self.model_, self.longest_, self.history_, self._methods = model, longest, [], {}
         self.prior_ = Standard(model.latent)
         model.token_bias.assign(self._token_bias(data))
-        self._train(data, held_out, [*self._annealing(), *callbacks])
+        self._train(data, held_out, [*annealing_of(self), *callbacks])
         return self
 
     def fit_prior(self, lines, kind="mixture", seed=0, **options):
@@ -405,9 +404,8 @@ class TextVAE(Estimator):
             rows = min(BATCH, n - at)
             wanted = min(BATCH, 2 ** math.ceil(math.log2(rows)))
             filled = {name: np.concatenate([x, np.repeat(x[-1:], wanted - rows, axis=0)]) for name, x in part.items()}
-            found = self._methods[key].predict_on_batch(filled)
-            parts.append(keras.tree.map_structure(lambda x: np.asarray(x)[:rows], found))
-        return keras.tree.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
+            parts.append(self._methods[key].predict_on_batch(filled))
+        return keras.tree.map_structure(lambda *arrays: np.concatenate(arrays)[:n], *parts)
 
     def _lines(self, lines):
         self._check_fitted()
@@ -424,53 +422,9 @@ class TextVAE(Estimator):
         ends = np.flatnonzero(np.asarray(ids) == self.tokenizer.eos_id)
         return ids[: ends[0]] if len(ends) else ids
 
-    def _annealing(self):
-        return list(self.annealing) if isinstance(self.annealing, list | tuple) else [self.annealing]
-
     def _check_fitted(self):
         if not hasattr(self, "model_"):
             raise InputError("This TextVAE has learned nothing yet. Call `fit`, or load one by `load`.")
-
-    def _check_options(self):
-        check_seed(self.seed)
-        problems = []
-        if not isinstance(self.tokenizer, Tokenizer) or self.tokenizer.eos_id is None:
-            problems.append(f"`tokenizer` must be a Tokenizer with a token that ends texts: {self.tokenizer!r:.60}")
-        if self.latent is not None and not isinstance(self.latent, Latent):
-            problems.append(f"`latent` must be a latent of nlpgen.vae, e.g. VonMisesFisher(32, target_kl=8.0): {self.latent!r:.60}")
-        if self.encoder not in ENCODERS if isinstance(self.encoder, str) else not _is_pretrained(self.encoder):
-            problems.append(f"`encoder` must be one of {', '.join(ENCODERS)}, or a pretrained model: {self.encoder!r:.60}")
-        elif not isinstance(self.encoder, str) and self.encoder.tokenizer is not self.tokenizer:
-            problems.append("`tokenizer` must be that of the pretrained encoder, `encoder.tokenizer`")
-        if self.decoder not in DECODERS:
-            problems.append(f"`decoder` must be one of {', '.join(DECODERS)}: {self.decoder!r:.60}")
-        elif self.inject not in DECODERS[self.decoder].injections:
-            known = ", ".join(DECODERS[self.decoder].injections)
-            problems.append(f"`inject` of the decoder {self.decoder!r} must be one of {known}: {self.inject!r:.60}")
-        counts = ("embedding_size", "hidden_size", "num_layers", "epochs", "batch_size")
-        for name in (*counts, "patience"):
-            value = getattr(self, name)
-            if not (isinstance(value, int) and value >= 1) and not (name == "patience" and value is None):
-                problems.append(f"`{name}` must be a whole number, 1 or more: {value!r}")
-        if not isinstance(self.max_length, int) or self.max_length < 3:
-            problems.append(f"`max_length` must be a whole number, 3 or more: {self.max_length!r}")
-        for name in ("dropout", "word_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                problems.append(f"`{name}` must be 0 or more and below 1: {getattr(self, name)!r}")
-        for name in ("learning_rate", "clip"):
-            if not 0 < getattr(self, name) < math.inf:
-                problems.append(f"`{name}` must be a number above 0: {getattr(self, name)!r}")
-        if not self.bag_of_words >= 0:
-            problems.append(f"`bag_of_words` must be 0 or more: {self.bag_of_words!r}")
-        strange = [each for each in self._annealing() if not isinstance(each, keras.callbacks.Callback)]
-        if strange or sum(isinstance(each, Schedule) for each in self._annealing()) > 1:
-            problems.append(f"`annealing` must be callbacks, one schedule at most: {self.annealing!r:.80}")
-        if problems:
-            raise InputError("The options of TextVAE are wrong:\n  " + "\n  ".join(problems) + "\nCorrect them.")
-
-
-def _is_pretrained(model):
-    return isinstance(model, Backbone)
 
 
 def _draw_weights(model, seed):

@@ -52,9 +52,12 @@ def derivative(function, x):
     function(x).backward()
     return x.grad.numpy()
 
+
 LINES = [f"{a}{b}依{c}，{d}河{e}{f}流" for a, b, c, d, e, f in zip(
-    "白红青黄黑绿紫金白红青黄黑绿紫金", "日月山水风花雪夜云雨春夏秋冬人心", "尽来去归生开落长深高远近东西南北",
-    "黄清大小长江白天地明暗寒暖古今新", "入出上下过到在向从自由为无有多少", "海江湖山天地门城楼台寺桥路舟酒诗", strict=True,
+    "白红青黄黑绿紫金白红青黄黑绿紫金", "日月山水风花雪夜云雨春夏秋冬人心",
+    "尽来去归生开落长深高远近东西南北",
+    "黄清大小长江白天地明暗寒暖古今新", "入出上下过到在向从自由为无有多少",
+    "海江湖山天地门城楼台寺桥路舟酒诗", strict=True,
 )]  # fmt: skip
 LINES += [line[::-1] for line in LINES] + [f"{line}归" for line in LINES[:8]]
 

@@ -76,7 +76,15 @@ class Watch(keras.callbacks.Callback):
 
 
 def vae(**options):
-    options = {"encoder": "cnn", "decoder": "cnn", "hidden_size": 8, "embedding_size": 8, "dropout": 0.0, "batch_size": 8, "epochs": 4} | options
+    options = {
+        "encoder": "cnn",
+        "decoder": "cnn",
+        "hidden_size": 8,
+        "embedding_size": 8,
+        "dropout": 0.0,
+        "batch_size": 8,
+        "epochs": 4,
+    } | options
     return TextVAE(tokenizer(), latent=Gaussian(4), **options)
 
 

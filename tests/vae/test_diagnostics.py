@@ -16,9 +16,9 @@ OPTIONS = {"encoder": "cnn", "decoder": "cnn", "hidden_size": 48, "dropout": 0.0
 
 @pytest.fixture(scope="module")
 def vae():
-    return TextVAE(
-        tokenizer(), Gaussian(6), annealing=Constant(0.2), epochs=60, learning_rate=1e-2, **OPTIONS
-    ).fit(LINES, validation_data=LINES[:10])
+    return TextVAE(tokenizer(), Gaussian(6), annealing=Constant(0.2), epochs=60, learning_rate=1e-2, **OPTIONS).fit(
+        LINES, validation_data=LINES[:10]
+    )
 
 
 @pytest.mark.backends

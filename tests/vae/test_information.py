@@ -11,7 +11,7 @@ from nlpgen.vae.information import importance_weighted, mutual_information
 
 @pytest.mark.backends
 def test_importance_weighted_bound_is_exact_on_a_linear_gaussian():
-    """z ~ N(0, 1), x ~ N(a z, s²): the bound grows with k to log p(x), and is exact at once where q is the posterior."""
+    """z ~ N(0, 1), x ~ N(a z, s²): the bound grows with k to log p(x), and is exact where q is the posterior."""
     generator, a, s = np.random.default_rng(0), 1.5, 0.7
     x = generator.normal(size=(400, 1)) * math.hypot(a, s)
     variance = 1 / (1 + a * a / (s * s))

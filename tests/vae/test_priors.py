@@ -108,7 +108,7 @@ def test_codes_that_go_together():
 
 def test_draws_lie_on_the_sphere():
     latent = VonMisesFisher(4, concentration=3.0)
-    z = latent.nearest(np.random.default_rng(0).normal(size=(200, 4)) + [2, 0, 0, 0])
+    z = latent.nearest(np.random.default_rng(0).normal([2, 0, 0, 0], size=(200, 4)))
     draws = GaussianFit(latent).fit(z).sample(500)
     np.testing.assert_allclose(np.linalg.norm(draws, axis=1), 1, atol=1e-5)
     assert draws[:, 0].mean() == pytest.approx(z[:, 0].mean(), abs=0.05)

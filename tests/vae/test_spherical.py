@@ -48,7 +48,9 @@ def test_table_of_von_mises_fisher_in_float32():
         np.testing.assert_allclose(array(latent.kl(given)), [row[2] for row in rows], rtol=1e-4, atol=6e-5)
 
 
-@pytest.mark.parametrize(("size", "k"), [(3, 1), (3, 10), (4, 10), (5, 2), (32, 13), (128, 1000), (768, 300), (1024, 1)])
+@pytest.mark.parametrize(
+    ("size", "k"), [(3, 1), (3, 10), (4, 10), (5, 2), (32, 13), (128, 1000), (768, 300), (1024, 1)]
+)
 def test_float64_is_exact(size, k):
     mpmath = pytest.importorskip("mpmath")
     with mpmath.workdps(40):

@@ -1,6 +1,6 @@
+from nlpgen.vae.priors.codes import CodePrior
 from nlpgen.vae.priors.gaussian import GaussianFit, Mixture
 from nlpgen.vae.priors.score_matching import DenoisingDensity, ScoreMatching
-from nlpgen.vae.priors.codes import CodePrior
 from nlpgen.vae.priors.standard import Prior, Standard
 
 # What `TextVAE.fit_prior` may name.

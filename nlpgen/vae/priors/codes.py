@@ -46,7 +46,9 @@ class CodePrior(Prior):
         draw_kernels(self.network, generator)
         steps = self.epochs * -(-len(codes) // self.batch_size)
         self.network.compile(
-            keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(self.learning_rate, steps), global_clipnorm=1.0),
+            keras.optimizers.Adam(
+                keras.optimizers.schedules.CosineDecay(self.learning_rate, steps), global_clipnorm=1.0
+            ),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             jit_compile=False,
         )

@@ -26,7 +26,9 @@ class Langevin(Scaled):
         stride: size of a step of the walk, in squares of the noise level.
     """
 
-    def __init__(self, latent, seed=0, hidden_size=256, steps=2000, batch_size=256, learning_rate=2e-3, walk=30, stride=0.1):
+    def __init__(
+        self, latent, seed=0, hidden_size=256, steps=2000, batch_size=256, learning_rate=2e-3, walk=30, stride=0.1
+    ):
         super().__init__(latent, seed)
         options = {"hidden_size": hidden_size, "steps": steps, "batch_size": batch_size, "walk": walk}
         wrong = [f"{name}={value!r}" for name, value in options.items() if not isinstance(value, int) or value < 1]
@@ -130,12 +132,12 @@ class ScoreMatching(Langevin):
 
 
 class DenoisingDensity(Langevin):
-    """The denoising density estimator: a network E with a single output, trained to have the slope of the best denoiser,
-    `E||∇E(x + e) + e||²`, so that `E = sigma² log p_sigma` up to a constant (Bigdeli et al., 2020,
+    """The denoising density estimator: a network E with a single output, trained to have the slope of the best
+    denoiser, `E||∇E(x + e) + e||²`, so that `E = sigma² log p_sigma` up to a constant (Bigdeli et al., 2020,
     https://arxiv.org/abs/2001.02728).
 
-    It gives a density as well as draws. The slope is written out, so training needs no derivative of a derivative. There
-    is one noise level, so the walk starts at the Gaussian with the moments of the latent vectors and is long.
+    It gives a density as well as draws. The slope is written out, so training needs no derivative of a derivative.
+    There is one noise level, so the walk starts at the Gaussian with the moments of the latent vectors and is long.
 
     Args:
         sigma: the noise level.
