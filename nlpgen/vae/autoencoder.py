@@ -119,7 +119,7 @@ class TextAutoencoder(keras.Model):
         z = inputs["z"] * self.latent.scale
 
         def project(x):
-            return ops.cast(self.projection(x), "float32") + self.token_bias
+            return ops.cast(self.projection(x), "float32") + self.token_bias.value
 
         return decode(self.decoder, project, z, self.start_id, self.end_id, choose=CHOICES[choose], **options)
 
@@ -127,7 +127,7 @@ class TextAutoencoder(keras.Model):
         """The loss, a scalar, from the terms of the call."""
         loss = ops.mean(terms["reconstruction"]) + terms["penalty"]
         if self.latent.kl_in_loss:
-            loss = loss + self.kl_weight * free_bits(terms["kl"], *(self.free_bits or ()))
+            loss = loss + self.kl_weight.value * free_bits(terms["kl"], *(self.free_bits or ()))
         if self.bag is not None:
             loss = loss + self.bag_of_words * ops.mean(terms["bag_of_words"])
         return loss
@@ -153,7 +153,7 @@ class TextAutoencoder(keras.Model):
         if "int" in keras.backend.standardize_dtype(x.dtype):
             return x
         fixed = ops.stop_gradient(x)
-        return fixed + self.encoder_gradient * (x - fixed)
+        return fixed + self.encoder_gradient.value * (x - fixed)
 
 
 def free_bits(kl, nats=0.0, form="sentence"):

@@ -129,7 +129,7 @@ class Diagnosis:
         many = repeated(posterior, samples)
         z = self._vae.draw(many)
         likelihood = -np.array([row.sum() for row in self._vae.token_losses(rows, z)])
-        log_q = keras.ops.convert_to_numpy(self._latent.log_q(z, many))
+        log_q = keras.ops.convert_to_numpy(self._latent.log_q(keras.ops.convert_to_tensor(z), many))
         shape = len(data), samples
         return -importance_weighted((likelihood + self._log_prior(z)).reshape(shape), log_q.reshape(shape))
 
@@ -151,7 +151,7 @@ class Diagnosis:
         self.active_units = int((means.var(axis=0) > ACTIVE).sum())
         self.code_perplexity = self.used_codes = None
         if isinstance(latent, DiscreteLatent):
-            counts = np.bincount(np.asarray(posterior["codes"]).ravel(), minlength=latent.num_codes)
+            counts = np.bincount(keras.ops.convert_to_numpy(posterior["codes"]).ravel(), minlength=latent.num_codes)
             shares = counts[counts > 0] / counts.sum()
             self.code_perplexity = float(np.exp(-(shares * np.log(shares)).sum()))
             self.used_codes = float((counts > 0).mean())

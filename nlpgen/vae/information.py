@@ -1,6 +1,5 @@
 """How much z knows of x, and how likely texts are: estimates from samples of the posterior."""
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -12,10 +11,10 @@ def log_q_matrix(latent, posterior, z):
 
     Args:
         latent: a `Latent`.
-        posterior: `{name: array}` of m texts.
+        posterior: `{name: tensor}` of m texts.
         z: `(n, size)`.
     """
-    others = {name: ops.convert_to_tensor(x)[None] for name, x in posterior.items()}
+    others = {name: x[None] for name, x in posterior.items()}
     parts = [
         ops.convert_to_numpy(latent.log_q(ops.convert_to_tensor(z[at : at + ROWS])[:, None], others))
         for at in range(0, len(z), ROWS)
@@ -31,7 +30,7 @@ def mutual_information(latent, posterior, z):
 
     Args:
         latent: a `Latent`.
-        posterior: `{name: array}` of n texts.
+        posterior: `{name: tensor}` of n texts.
         z: one sample of each, `(n, size)`.
     """
     matrix = log_q_matrix(latent, posterior, z)
@@ -58,4 +57,4 @@ def log_mean_exp(x, axis):
 
 def repeated(posterior, times):
     """Every row of a posterior several times, one after the other."""
-    return keras.tree.map_structure(lambda x: np.repeat(x, times, axis=0), posterior)
+    return {name: ops.repeat(x, times, axis=0) for name, x in posterior.items()}

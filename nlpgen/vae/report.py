@@ -32,7 +32,7 @@ def report(found):
     ]
     if not math.isnan(found.reverse_perplexity):
         lines += [
-            f"forward perplexity  {found.forward_perplexity:9.1f}   of {len(found.samples)} samples, under bigrams of the lines",
+            f"forward perplexity  {found.forward_perplexity:9.1f}   of samples, under bigrams of the lines",
             f"reverse perplexity  {found.reverse_perplexity:9.1f}   of the lines, under bigrams of the samples",
             f"self-BLEU           {found.self_bleu:9.3f}   distinct-1 {found.distinct_1:.3f}, "
             f"distinct-2 {found.distinct_2:.3f}",

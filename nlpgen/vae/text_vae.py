@@ -1,31 +1,26 @@
 """Text auto-encoders: lines of text in, a latent space and new lines out."""
 
 import math
-import time
 
 import keras
 import numpy as np
 
-from nlpgen.errors import InputError, TrainingDiverged
+from nlpgen.errors import InputError
 from nlpgen.estimator import Estimator
 from nlpgen.tasks.fine_tuning import copy_of_backbone, seed_dropout
-from nlpgen.training import WarmupStableDecay
-from nlpgen.vae.annealing import Schedule
 from nlpgen.vae.autoencoder import TextAutoencoder
 from nlpgen.vae.decoders import DECODERS
 from nlpgen.vae.decoding import Method
 from nlpgen.vae.diagnostics import Diagnosis
 from nlpgen.vae.encoders import ENCODERS, BackboneEncoder
-from nlpgen.vae.information import mutual_information
-from nlpgen.vae.latents import Latent, VonMisesFisher
+from nlpgen.vae.fitting import draw_weights, train
+from nlpgen.vae.latents import VonMisesFisher
 from nlpgen.vae.lines import Lines, start_id
 from nlpgen.vae.options import annealing_of, check_options
 from nlpgen.vae.priors import PRIORS, Standard
 from nlpgen.vae.saving import load_vae, save_vae
 
 BATCH = 64  # texts that are computed at a time after training
-CALIBRATION = 2048  # texts whose features give the moments of batch normalization
-MEASURED = 500  # texts whose mutual information with z the aggressive encoder is judged by
 
 
 class TextVAE(Estimator):
@@ -154,12 +149,12 @@ class TextVAE(Estimator):
         held_out = None if validation_data is None else Lines(self.tokenizer, validation_data, self.max_length)
         longest = max(int(each.lengths.max()) for each in (data, held_out) if each is not None)
         model = self.new_model(longest)
-        _draw_weights(model, self.seed)
+        draw_weights(model, self.seed)
         seed_dropout(model, self.seed)
         self.model_, self.longest_, self.history_, self._methods = model, longest, [], {}
         self.prior_ = Standard(model.latent)
         model.token_bias.assign(self._token_bias(data))
-        self._train(data, held_out, [*annealing_of(self), *callbacks])
+        train(self, data, held_out, [*annealing_of(self), *callbacks])
         return self
 
     def fit_prior(self, lines, kind="mixture", seed=0, **options):
@@ -218,7 +213,7 @@ class TextVAE(Estimator):
         ones = np.ones(len(rows), "float32")
         inputs = {"z": rows, "noise": noise, "temperature": ones * (temperature or 1.0), "top_p": ones * top_p}
         choose = "greedy" if temperature == 0 else "sampled" if top_p == 1 else "nucleus"
-        ids = self._compute("generate", inputs, choose=choose) if len(rows) else []
+        ids = self.compute("generate", inputs, choose=choose) if len(rows) else []
         texts = [self.tokenizer.decode(self._until_end(row)) for row in ids]
         return texts[0] if z.ndim == 1 else texts
 
@@ -260,7 +255,7 @@ class TextVAE(Estimator):
 
     def score(self, lines):
         """The mean lower bound of log p(x), nats a text: higher is better."""
-        terms = self._terms(self._lines(lines))
+        terms = self.terms(self._lines(lines))
         return -float(terms["reconstruction"].mean() + terms["kl"].mean())
 
     def diagnose(self, lines, **options):
@@ -298,8 +293,9 @@ class TextVAE(Estimator):
         return model
 
     def posteriors(self, data):
-        """The parameters of q(z|x) of all rows of `Lines`: `{name: array}`."""
-        return self._over_rows(data, lambda batch: self._compute("posterior", batch))
+        """The parameters of q(z|x) of all rows of `Lines`: `{name: tensor}`."""
+        found = self.over_rows(data, lambda batch: self.compute("posterior", batch))
+        return {name: keras.ops.convert_to_tensor(x) for name, x in found.items()}
 
     def draw(self, posterior):
         """One z of each row of a posterior, an array `(n, size)`."""
@@ -309,82 +305,19 @@ class TextVAE(Estimator):
         """-log p of every token given z `(n, size)`: for each row of `Lines` an array of its tokens."""
         found = [None] * len(data)
         for indices, batch in data.in_order(BATCH):
-            losses = self._compute("token_losses", batch | {"z": z[indices].astype("float32")})
+            losses = self.compute("token_losses", batch | {"z": z[indices].astype("float32")})
             for i, row in zip(indices, losses, strict=True):
                 found[i] = row[: data.lengths[i] - 1]
         return found
 
-    def _train(self, data, held_out, callbacks):
-        model, generator = self.model_, np.random.default_rng(self.seed)
-        steps = len(data.shuffled(self.batch_size, generator))
-        total = self.epochs * steps
-        schedule = WarmupStableDecay(self.learning_rate, total, total // 20, total // 3)
-        optimizer = keras.optimizers.Adam(0.0, global_clipnorm=self.clip)
-        model.compile(optimizer, jit_compile=model.jit_compile)
-        measured = (held_out or data).part(MEASURED)
-        params = {
-            "epochs": self.epochs,
-            "steps": steps,
-            "draw_batch": lambda: data.batch(generator.choice(len(data), min(self.batch_size, len(data)), False)),
-            "mutual_information": lambda: self._information(measured),
-        }
-        listeners = keras.callbacks.CallbackList(callbacks, model=model)
-        listeners.set_params(params)
-        full = max([s.weight(self.epochs, self.epochs) for s in callbacks if isinstance(s, Schedule)], default=1.0)
-        listeners.on_train_begin()
-        best = None
-        for epoch in range(self.epochs):
-            listeners.on_epoch_begin(epoch)
-            record = self._epoch(epoch, data, generator, schedule, listeners)
-            if held_out is not None:
-                terms = self._terms(held_out)
-                record |= {f"validation_{name}": float(values.mean()) for name, values in terms.items()}
-                bound = record["validation_reconstruction"] + record["validation_kl"]
-                ripe = record["kl_weight"] >= full - 1e-6
-                if best is None or (ripe, -bound) > best[0]:
-                    best = (ripe, -bound), epoch, model.get_weights()
-            self.history_.append(record)
-            listeners.on_epoch_end(epoch, record)
-            if self.verbose:
-                print("  ".join(f"{name} {x:.4g}" for name, x in record.items()), flush=True)
-            if best is not None and self.patience is not None and best[0][0] and epoch - best[1] >= self.patience:
-                break
-        listeners.on_train_end()
-        if best is not None:
-            model.set_weights(best[2])
-
-    def _epoch(self, epoch, data, generator, schedule, listeners):
-        model, begin, sums = self.model_, time.perf_counter(), {}
-        batches = data.shuffled(self.batch_size, generator)
-        for step, batch in enumerate(batches):
-            listeners.on_train_batch_begin(step)
-            model.optimizer.learning_rate = float(schedule(epoch * len(batches) + step))
-            logs = model.train_on_batch(batch, return_dict=True)
-            if not math.isfinite(logs["loss"]):
-                raise TrainingDiverged(
-                    f"The loss is {logs['loss']} in epoch {epoch + 1} with learning_rate={self.learning_rate}. "
-                    "Try a lower one."
-                )
-            sums = {name: sums.get(name, 0.0) + float(value) / len(batches) for name, value in logs.items()}
-            listeners.on_train_batch_end(step, logs)
-        seconds = time.perf_counter() - begin
-        if type(model.latent).calibrate is not Latent.calibrate:
-            some = data.part(CALIBRATION)
-            model.latent.calibrate(self._over_rows(some, lambda batch: self._compute("features", batch)))
-        return {"epoch": epoch + 1, **sums, "kl_weight": float(model.kl_weight.numpy()), "seconds": seconds}
-
-    def _terms(self, data):
+    def terms(self, data):
         """Reconstruction and KL of every row, nats."""
         posterior = self.posteriors(data)
         kl = keras.ops.convert_to_numpy(self.model_.latent.kl(posterior)).copy()
         losses = self.token_losses(data, self.draw(posterior))
         return {"reconstruction": np.array([row.sum() for row in losses]), "kl": kl}
 
-    def _information(self, data):
-        posterior = self.posteriors(data)
-        return mutual_information(self.model_.latent, posterior, self.draw(posterior))
-
-    def _over_rows(self, data, function):
+    def over_rows(self, data, function):
         """A function of batches, over all rows of `Lines`: arrays with one row for each."""
         parts, order = [], []
         for indices, batch in data.in_order(BATCH):
@@ -393,7 +326,7 @@ class TextVAE(Estimator):
         back = np.argsort(np.concatenate(order))
         return keras.tree.map_structure(lambda *arrays: np.concatenate(arrays)[back], *parts)
 
-    def _compute(self, method, inputs, **options):
+    def compute(self, method, inputs, **options):
         """A method of the model over rows, in parts of few sizes so that it is compiled for few shapes."""
         key = method, *options.values()
         if key not in self._methods:
@@ -425,13 +358,3 @@ class TextVAE(Estimator):
     def _check_fitted(self):
         if not hasattr(self, "model_"):
             raise InputError("This TextVAE has learned nothing yet. Call `fit`, or load one by `load`.")
-
-
-def _draw_weights(model, seed):
-    """Draw all kernels and tables anew, as large as they are: the same seed gives the same on every backend."""
-    generator = np.random.default_rng(seed)
-    backbone = getattr(model.encoder, "backbone", None)
-    pretrained = {id(weight) for weight in (() if backbone is None else backbone.weights)}
-    for weight in model.trainable_weights:
-        if id(weight) not in pretrained and len(weight.shape) > 1:
-            weight.assign(generator.normal(0, float(np.std(weight.numpy())), weight.shape))

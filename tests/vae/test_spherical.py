@@ -29,7 +29,8 @@ def posterior(latent, rows, k=None):
     directions = np.random.default_rng(0).normal(size=(rows, latent.size))
     directions[0] = np.eye(latent.size)[0]
     found = {"mean_direction": (directions / np.linalg.norm(directions, axis=1, keepdims=True)).astype("float32")}
-    return found if k is None else found | {"concentration": np.full((rows, 1), k, "float32")}
+    found |= {} if k is None else {"concentration": np.full((rows, 1), k, "float32")}
+    return {name: ops.convert_to_tensor(x) for name, x in found.items()}
 
 
 @pytest.mark.parametrize(("size", "k", "kl", "cosine"), VMF)
@@ -44,7 +45,8 @@ def test_table_of_von_mises_fisher_in_float32():
     for size in {row[0] for row in VMF}:
         rows = [row for row in VMF if row[0] == size]
         latent = VonMisesFisher(size, concentration=0.5, learned=True)
-        given = posterior(latent, len(rows)) | {"concentration": np.array([[row[1]] for row in rows], "float32")}
+        k = ops.convert_to_tensor([[float(row[1])] for row in rows], "float32")
+        given = posterior(latent, len(rows)) | {"concentration": k}
         np.testing.assert_allclose(array(latent.kl(given)), [row[2] for row in rows], rtol=1e-4, atol=6e-5)
 
 
@@ -118,14 +120,15 @@ def test_samples_of_von_mises_fisher_have_its_moments(size, k, learned):
     given = posterior(latent, n, k if learned else None)
     z = array(latent.sample(given))
     np.testing.assert_allclose(np.linalg.norm(z, axis=1), 1, atol=1e-5)
-    cosine = (z * given["mean_direction"]).sum(1)
+    direction = array(given["mean_direction"])
+    cosine = (z * direction).sum(1)
     a = latent.mean_cosine
     variance = 1 - a * a - (size - 1) * a / k
     assert abs(cosine.mean() - a) < 4 * math.sqrt(variance / n)
     kurtosis = ((cosine - cosine.mean()) ** 4).mean() / cosine.var() ** 2
     assert abs(cosine.var() / variance - 1) < 4 * math.sqrt((kurtosis - 1) / n)
     # What is at right angles is uniform: its average is 0 up to the error.
-    side = z - cosine[:, None] * given["mean_direction"]
+    side = z - cosine[:, None] * direction
     assert np.linalg.norm(side.mean(0)) < 2 / math.sqrt(n)
 
 
@@ -134,7 +137,7 @@ def test_samples_of_power_spherical_follow_its_beta_distribution():
     n = 4000
     latent = PowerSpherical(32, concentration=20, seed=3)
     given = posterior(latent, n)
-    share = ((array(latent.sample(given)) * given["mean_direction"]).sum(1) + 1) / 2
+    share = ((array(latent.sample(given)) * array(given["mean_direction"])).sum(1) + 1) / 2
     a, b = 31 / 2 + 20, 31 / 2
     variance = a * b / ((a + b) ** 2 * (a + b + 1))
     assert abs(share.mean() - a / (a + b)) < 4 * math.sqrt(variance / n)
@@ -161,20 +164,22 @@ def test_gradient_of_a_learned_concentration_is_unbiased():
 def test_gradient_of_a_single_sample_is_that_of_its_quantile(kind):
     """φ(u, k) moves with k as the inverse of the distribution function does, in the tails too."""
     latent = KINDS[kind](32, concentration=1.0, learned=True)
-    u = np.array([1e-4, 0.01, 0.3, 0.5, 0.9, 0.999], "float32")[:, None]
+    u = ops.convert_to_tensor([[1e-4], [0.01], [0.3], [0.5], [0.9], [0.999]], "float32")
     k, h = 20.0, 0.05
     statistic = latent.statistic
 
     def quantile(k):
         grid = AngularGrid(statistic, 32, k, nodes=20001)
         angles = grid.start + grid.width * np.linspace(0, 1, 20001)
-        return np.interp(u[:, 0], grid.cdf, angles)
+        return np.interp(array(u)[:, 0], grid.cdf, angles)
 
     expected = (quantile(k + h) - quantile(k - h)) / (2 * h)
     rows = np.full((6, 1), k, "float32")
     found = derivative(lambda k: ops.sum(latent._angle(u, {"concentration": k})), rows)[:, 0]
     np.testing.assert_allclose(found, expected, rtol=5e-3)
-    np.testing.assert_allclose(array(latent._angle(u, {"concentration": rows}))[:, 0], quantile(k), atol=1e-4)
+    np.testing.assert_allclose(
+        array(latent._angle(u, {"concentration": ops.convert_to_tensor(rows)}))[:, 0], quantile(k), atol=1e-4
+    )
 
 
 @pytest.mark.backends
@@ -199,7 +204,8 @@ def test_densities_are_densities(kind):
     angles = np.linspace(0, np.pi, 4001)
     z = np.zeros((4001, size), "float32")
     z[:, 0], z[:, 1] = np.cos(angles), np.sin(angles)
-    given = {"mean_direction": np.eye(1, size, dtype="float32")}
+    given = {"mean_direction": ops.eye(1, size)}
+    z = ops.convert_to_tensor(z)
     log_q, log_p = array(latent.log_q(z, given)).astype("float64"), array(latent.log_p(z))
     ring = math.exp(log_area(size - 1)) * np.sin(angles) ** (size - 2)
     assert np.trapezoid(np.exp(log_q) * ring, angles) == pytest.approx(1, abs=1e-4)
@@ -223,7 +229,7 @@ def test_nothing_is_nan_in_float32(size, statistic):
         return ops.sum(latent.kl(now)) + ops.sum(latent.log_q(z, now)) * 1e-3 + ops.sum(z[:, 0])
 
     assert np.isfinite(derivative(total, k)).all()
-    assert np.isfinite(array(latent.kl(given | {"concentration": k}))).all()
+    assert np.isfinite(array(latent.kl(given | {"concentration": ops.convert_to_tensor(k)}))).all()
     grid = AngularGrid(statistic, size, ops.convert_to_tensor(k), ops, LEARNED_NODES)
     exact = np.array([AngularGrid(statistic, size, float(each)).kl.item() for each in k[:, 0]])
     np.testing.assert_allclose(array(grid.kl)[:, 0], exact, rtol=1e-4, atol=2e-4)

@@ -90,11 +90,13 @@ class AngularGrid:
         angle, half = xp.arctan2(sine, cosine), REACH / xp.sqrt(curvature)
         low, high = xp.maximum(-half, -angle), xp.minimum(half, math.pi - angle)
         step = (high - low) / (nodes - 1)
-        delta = low + (high - low) * np.linspace(0, 1, nodes, dtype="float64" if xp is np else "float32")
+        shares, weights = np.linspace(0, 1, nodes), _simpson(nodes)
+        if xp is not np:
+            shares, weights = (ops.convert_to_tensor(x, "float32") for x in (shares, weights))
+        delta = low + (high - low) * shares
         change = statistic.change(xp, cosine, sine, angle, delta)
         ratio = -2 * xp.sin(delta / 2) ** 2 + cosine / sine * xp.sin(delta)  # sin(φ) / sin(φ*) - 1
         density = xp.exp(k * change + (size - 2) * xp.log1p(xp.maximum(ratio, NEAR_ONE - 1)))
-        weights = _simpson(nodes) if xp is np else _simpson(nodes).astype("float32")
         mass = xp.sum(weights * density, axis=-1, keepdims=True)
 
         def mean(values):

@@ -7,10 +7,7 @@ from keras import ops
 
 from nlpgen.errors import InputError
 from nlpgen.vae.latents.gaussian import Gaussian
-
-MOMENTUM = 0.9  # a running average over ten batches; `calibrate` replaces it by the average over many texts
-# Keras' own default of 1e-3 takes away half of the floor where the encoder's outputs have a deviation of 0.03.
-EPSILON = 1e-8
+from nlpgen.vae.latents.standardize import MOMENTUM, Standardize
 
 
 @keras.saving.register_keras_serializable("nlpgen")
@@ -45,9 +42,7 @@ class BatchNormGaussian(Gaussian):
                 raise InputError(f"`{name}` must be above 0 and below 1. Received: {value!r}")
         self.gamma = gamma
         self.tau = tau
-        self.norm = keras.layers.BatchNormalization(
-            center=False, scale=False, epsilon=EPSILON, momentum=MOMENTUM, name="norm", dtype="float32"
-        )
+        self.norm = Standardize(name="norm")
         self.beta = self.theta = self.average_variance = None
 
     @property
@@ -74,14 +69,13 @@ class BatchNormGaussian(Gaussian):
         average = self.average_variance.value
         if training:
             average = ops.mean(ops.exp(log_variance), axis=0)
-            self.average_variance.assign(MOMENTUM * self.average_variance + (1 - MOMENTUM) * average)
+            kept = MOMENTUM * self.average_variance.value + (1 - MOMENTUM) * ops.stop_gradient(average)
+            self.average_variance.assign(kept)
         log_variance = log_variance - ops.log(average) + ops.log1p(-gamma_square)
         return {"mean": ops.sqrt(gamma_square) * mean, "log_variance": log_variance}
 
     def calibrate(self, features):
         raw = super().posterior(features)
-        mean = ops.mean(raw["mean"], axis=0)
-        self.norm.moving_mean.assign(mean)
-        self.norm.moving_variance.assign(ops.mean(ops.square(raw["mean"] - mean), axis=0))
+        self.norm.calibrate(raw["mean"])
         if self.tau is not None:
             self.average_variance.assign(ops.mean(ops.exp(raw["log_variance"]), axis=0))

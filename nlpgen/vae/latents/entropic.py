@@ -7,8 +7,8 @@ import numpy as np
 from keras import ops
 
 from nlpgen.errors import InputError
-from nlpgen.vae.latents.batch_norm import EPSILON, MOMENTUM
 from nlpgen.vae.latents.latent import Latent, gaussian_log_density, standard_normal_log_density
+from nlpgen.vae.latents.standardize import Standardize
 
 
 @keras.saving.register_keras_serializable("nlpgen")
@@ -44,9 +44,7 @@ class Entropic(Latent):
         self.neighbours = neighbours
         self.noise = noise
         self.head = self.dense(size, "mean")
-        self.norm = keras.layers.BatchNormalization(
-            center=False, scale=False, epsilon=EPSILON, momentum=MOMENTUM, name="norm", dtype="float32"
-        )
+        self.norm = Standardize(name="norm")
 
     def build(self, features_shape):
         self.head.build(features_shape)
@@ -83,10 +81,7 @@ class Entropic(Latent):
         return np.random.default_rng(seed).normal(size=(n, self.size)).astype("float32")
 
     def calibrate(self, features):
-        raw = self.head(features)
-        mean = ops.mean(raw, axis=0)
-        self.norm.moving_mean.assign(mean)
-        self.norm.moving_variance.assign(ops.mean(ops.square(raw - mean), axis=0))
+        self.norm.calibrate(self.head(features))
 
 
 def knn_entropy(z, neighbours=1):

@@ -1,10 +1,14 @@
 """What every latent space of a text auto-encoder can do."""
 
+import math
+
 import keras
 import numpy as np
 from keras import ops
 
 from nlpgen.errors import InputError
+
+LOG_TWO_PI = math.log(2 * math.pi)
 
 
 class Latent(keras.layers.Layer):
@@ -116,10 +120,10 @@ class Latent(keras.layers.Layer):
 
 def standard_normal_log_density(z):
     """log N(z; 0, I): `(…, size)` to `(…)`."""
-    return -0.5 * ops.sum(ops.square(z) + np.log(2 * np.pi), axis=-1)
+    return -0.5 * ops.sum(ops.square(z) + LOG_TWO_PI, axis=-1)
 
 
 def gaussian_log_density(z, mean, log_variance):
     """log N(z; mean, diag(exp(log_variance))): `(…, size)` to `(…)`."""
     square = ops.square(z - mean) * ops.exp(-log_variance)
-    return -0.5 * ops.sum(square + log_variance + np.log(2 * np.pi), axis=-1)
+    return -0.5 * ops.sum(square + log_variance + LOG_TWO_PI, axis=-1)

@@ -75,7 +75,7 @@ class SphericalLatent(Latent):
         direction = self.direction_head(features)
         length = ops.sqrt(ops.sum(ops.square(direction), axis=-1, keepdims=True) + 1e-12)
         # A row of zeros has no direction; it gets the first axis.
-        axis = np.eye(1, self.size, dtype="float32") * 1e-6
+        axis = ops.convert_to_tensor(1e-6 * np.eye(1, self.size), "float32")
         direction = ops.where(length > 2e-6, direction, direction + axis)
         direction = direction / ops.sqrt(ops.sum(ops.square(direction), axis=-1, keepdims=True))
         if not self.learned:

@@ -118,10 +118,12 @@ class VectorQuantized(DiscreteLatent):
         return self.commitment * ops.mean(ops.sum(distance, axis=-1))
 
     def codes_to_z(self, codes):
+        codes = ops.convert_to_tensor(codes)
         z = ops.take(self.codebook, codes, axis=0)
         return ops.reshape(z, (*ops.shape(codes)[:-1], self.size))
 
     def z_to_codes(self, z):
+        z = ops.convert_to_tensor(z)
         slots = ops.reshape(z, (*ops.shape(z)[:-1], self.num_slots, self.code_size))
         table = ops.convert_to_tensor(self.codebook)
         # |z|² is the same for all codes.
@@ -131,8 +133,8 @@ class VectorQuantized(DiscreteLatent):
     def _follow(self, outputs, codes):
         """Move the codebook towards outputs of the encoder `(n, code_size)`, and revive codes that are not used."""
         used = ops.one_hot(ops.reshape(codes, (-1,)), self.num_codes, dtype="float32")
-        counts = self.decay * self.counts + (1 - self.decay) * ops.sum(used, axis=0)
-        sums = self.decay * self.sums + (1 - self.decay) * ops.matmul(ops.transpose(used), outputs)
+        counts = self.decay * self.counts.value + (1 - self.decay) * ops.sum(used, axis=0)
+        sums = self.decay * self.sums.value + (1 - self.decay) * ops.matmul(ops.transpose(used), outputs)
         dead = counts < self.dead_below
         rows = keras.random.randint((self.num_codes,), 0, ops.shape(outputs)[0], seed=self.seed_generator)
         revived = ops.take(outputs, rows, axis=0)
@@ -173,22 +175,25 @@ class FiniteScalarQuantized(DiscreteLatent):
         self.head.build(features_shape)
 
     def posterior(self, features, training=False):
-        bounded = ops.sigmoid(self._slots(self.head(features))) * self._highest
+        highest = ops.convert_to_tensor(self._highest)
+        bounded = ops.sigmoid(self._slots(self.head(features))) * highest
         rounded = bounded + ops.stop_gradient(ops.round(bounded) - bounded)
-        z = ops.reshape(2 * rounded / self._highest - 1, (*ops.shape(features)[:-1], self.size))
+        z = ops.reshape(2 * rounded / highest - 1, (*ops.shape(features)[:-1], self.size))
         return {"mean": z, "codes": self.z_to_codes(z)}
 
     def sample(self, posterior, training=False):
         return posterior["mean"]
 
     def codes_to_z(self, codes):
-        digits = (codes[..., None] // self._places) % np.array(self.levels, "int32")
-        z = 2 * ops.cast(digits, "float32") / self._highest - 1
-        return ops.reshape(z, (*ops.shape(codes)[:-1], self.size))
+        codes = ops.cast(ops.convert_to_tensor(codes), "int32")[..., None]
+        digits = (codes // ops.convert_to_tensor(self._places)) % ops.convert_to_tensor(self._highest + 1, "int32")
+        z = 2 * ops.cast(digits, "float32") / ops.convert_to_tensor(self._highest) - 1
+        return ops.reshape(z, (*ops.shape(codes)[:-2], self.size))
 
     def z_to_codes(self, z):
-        digits = ops.cast(ops.round(ops.clip(self._slots(z) + 1, 0.0, 2.0) / 2 * self._highest), "int32")
-        return ops.sum(digits * self._places, axis=-1)
+        share = ops.clip(self._slots(ops.convert_to_tensor(z)) + 1, 0.0, 2.0) / 2
+        digits = ops.cast(ops.round(share * ops.convert_to_tensor(self._highest)), "int32")
+        return ops.sum(digits * ops.convert_to_tensor(self._places), axis=-1)
 
     def _slots(self, z):
         return ops.reshape(z, (*ops.shape(z)[:-1], self.num_slots, len(self.levels)))

@@ -51,7 +51,7 @@ class NoiseNetwork(keras.Model):
     def noise(self, inputs):
         y, sigma = inputs["y"], inputs["sigma"]
         level = ops.log(sigma)
-        waves = level * self.frequencies
+        waves = level * ops.convert_to_tensor(self.frequencies)
         about = ops.concatenate([level, ops.sin(waves), ops.cos(waves)], axis=-1)
         total = ops.sqrt(1 + ops.square(sigma))
         x = self.first(ops.concatenate([y / total, about], axis=-1))
@@ -97,14 +97,14 @@ class DensityNetwork(keras.Model):
         y = inputs["y"]
         first = self.first(y)
         second = self.second(ops.softplus(first))
-        back = ops.sigmoid(second) * self.last.kernel[:, 0]
+        back = ops.sigmoid(second) * ops.convert_to_tensor(self.last.kernel)[:, 0]
         back = ops.sigmoid(first) * ops.matmul(back, ops.transpose(self.second.kernel))
         slope = ops.matmul(back, ops.transpose(self.first.kernel)) - self._curve() * y
         return -slope / self.sigma
 
     def _curve(self):
         # At 1, that of a standard normal.
-        return self.curve * self.sigma**2 / (1 + self.sigma**2)
+        return ops.convert_to_tensor(self.curve) * (self.sigma**2 / (1 + self.sigma**2))
 
 
 class CodeNetwork(keras.Model):

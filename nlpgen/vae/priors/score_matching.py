@@ -156,7 +156,7 @@ class DenoisingDensity(Langevin):
     def log_density(self, z):
         """log p_sigma of vectors `(n, size)`, nats, `(n,)`, up to a constant."""
         y = ((np.asarray(z, "float64") - self.centre) / self.width).astype("float32")
-        return ops.convert_to_numpy(self.network.energy(y)).astype("float64") / self.sigma**2
+        return ops.convert_to_numpy(self.network.energy(ops.convert_to_tensor(y))).astype("float64") / self.sigma**2
 
     def _levels_of(self, generator, n):
         return np.full((n, 1), self.sigma)
