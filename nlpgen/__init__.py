@@ -61,6 +61,7 @@ from nlpgen.text import (
     WordPieceTokenizer,
     read_tokenizer,
 )
+from nlpgen.vae import TextVAE
 from nlpgen.version import __version__
 
 __all__ = [
@@ -123,6 +124,7 @@ __all__ = [
     "T5Config",
     "T5Encoder",
     "TextClassifier",
+    "TextVAE",
     "TokenClassifier",
     "UniLM",
     "Verbalizer",

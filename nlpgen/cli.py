@@ -16,6 +16,7 @@ from nlpgen.cli_ask import add_ask
 from nlpgen.cli_fewshot import add_fewshot
 from nlpgen.cli_generate import add_generate
 from nlpgen.cli_options import add_model_options, add_task_options, label_words, load_masked_lm
+from nlpgen.cli_vae import add_vae
 from nlpgen.errors import InputError, NlpgenError
 from nlpgen.models import ARCHITECTURES, MaskedLM, describe
 from nlpgen.models.inspect import convert
@@ -70,6 +71,7 @@ def _parser():
     add_fewshot(verbs)
     add_generate(verbs)
     add_ask(verbs)
+    add_vae(verbs)
 
     verb = verbs.add_parser("inspect", help="say what a folder holds and what nlpgen would read of it")
     verb.add_argument("folder", help="a folder, a checkpoint prefix, or an embedded model")

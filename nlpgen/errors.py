@@ -69,6 +69,10 @@ class InputWarning(UserWarning):
     """Something in texts or labels that a user should know, but that does not stop."""
 
 
+class CollapseWarning(UserWarning):
+    """The decoder of an auto-encoder makes no use of the latent."""
+
+
 def with_article(name):
     """The name of a class in a sentence: "a Bert", "an Albert", "an MT5"."""
     return f"{'an' if name[0] in 'AEIO' or name.startswith('MT') else 'a'} {name}"

@@ -65,6 +65,13 @@ def test_reading_comprehension(capsys, tmp_path):
     assert len(re.findall(r"？ → .*\((\d+–\d+|no answer), \d\.\d\d\)", out)) == 5
 
 
+def test_text_vae(capsys):
+    example("text_vae").main(["--epochs", "80"])
+    out = capsys.readouterr().out
+    assert int(re.search(r"(\d+) of 40 lines reconstructed", out)[1]) >= 10
+    assert float(re.search(r"shuffle gap +(\S+)", out)[1]) > 5
+
+
 def test_examples_are_short_and_say_how_to_run_them():
     for path in (ROOT / "examples").rglob("*.py"):
         text = path.read_text(encoding="utf-8")

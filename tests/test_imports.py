@@ -28,6 +28,7 @@ MAY_IMPORT = {
     "metrics": set(),
     "reading": {"text", "models", "training", "tasks", "metrics", "checkpoints"},
     "tasks": {"text", "models", "training", "metrics"},
+    "vae": {"text", "layers", "models", "training", "metrics", "tasks", "checkpoints"},  # of tasks: copies and seeds
 }
 BASE = {"errors", "version", "estimator"}
 ROOT = Path(nlpgen.__file__).parent

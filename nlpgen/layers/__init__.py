@@ -4,6 +4,7 @@ from nlpgen.layers.block import CrossAttentionBlock, PreNormBlock, TransformerBl
 from nlpgen.layers.crf import CRF, viterbi
 from nlpgen.layers.embeddings import InputEmbeddings
 from nlpgen.layers.gated_attention import GatedAttentionUnit
+from nlpgen.layers.gated_convolution import GatedConvolution
 from nlpgen.layers.global_pointer import EfficientGlobalPointer, GlobalPointer
 from nlpgen.layers.losses import multilabel_categorical_crossentropy, sparse_multilabel_categorical_crossentropy
 from nlpgen.layers.masks import causal_mask, padding_mask, prefix_mask, shared_mask
@@ -29,6 +30,7 @@ __all__ = [
     "CrossAttentionBlock",
     "EfficientGlobalPointer",
     "GatedAttentionUnit",
+    "GatedConvolution",
     "GlobalPointer",
     "InputEmbeddings",
     "LayerNorm",

@@ -19,6 +19,8 @@ class LayerNorm(keras.layers.LayerNormalization):
         condition_size: size of the condition; `None` for plain layer normalization.
         condition_hidden_size: size of `h`; `None` to use the condition itself.
         condition_hidden_act: activation of `h`.
+        condition_stddev: standard deviation of new `W_gamma` and `W_beta`, for a condition that must count from the
+            start.
 
     Call arguments:
         x: `(batch, length, size)`.
@@ -31,12 +33,14 @@ class LayerNorm(keras.layers.LayerNormalization):
         condition_size=None,
         condition_hidden_size=None,
         condition_hidden_act="linear",
+        condition_stddev=0.0,
         **kwargs,
     ):
         super().__init__(epsilon=epsilon, **kwargs)
         self.condition_size = condition_size
         self.condition_hidden_size = condition_hidden_size
         self.condition_hidden_act = condition_hidden_act
+        self.condition_stddev = condition_stddev
         self.condition_hidden = self.condition_gamma = self.condition_beta = None
 
     def build(self, input_shape):
@@ -53,7 +57,8 @@ class LayerNorm(keras.layers.LayerNormalization):
             self.condition_hidden.build((None, inner))
             inner = self.condition_hidden_size
         for name in ("condition_gamma", "condition_beta"):
-            dense = keras.layers.Dense(size, kernel_initializer="zeros", name=name, **options)
+            initializer = keras.initializers.RandomNormal(stddev=self.condition_stddev)
+            dense = keras.layers.Dense(size, kernel_initializer=initializer, name=name, **options)
             dense.build((None, inner))
             setattr(self, name, dense)
 
@@ -69,7 +74,7 @@ class LayerNorm(keras.layers.LayerNormalization):
         return ops.cast(ops.layer_normalization(x, axis=-1, epsilon=self.epsilon) * gamma + beta, self.compute_dtype)
 
     def get_config(self):
-        names = ("condition_size", "condition_hidden_size", "condition_hidden_act")
+        names = ("condition_size", "condition_hidden_size", "condition_hidden_act", "condition_stddev")
         return super().get_config() | {name: getattr(self, name) for name in names}
 
 

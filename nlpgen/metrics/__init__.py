@@ -1,3 +1,4 @@
+from nlpgen.metrics.generation import BigramModel, bleu, distinct_n, self_bleu, token_f1
 from nlpgen.metrics.reading import READING_METRICS, question_scores, reading_scores
 from nlpgen.metrics.significance import (
     Difference,
@@ -14,11 +15,14 @@ from nlpgen.metrics.spans import SpanScores, span_scores
 
 __all__ = [
     "READING_METRICS",
+    "BigramModel",
     "Difference",
     "McNemar",
     "SpanScores",
     "accuracy",
+    "bleu",
     "combined_p",
+    "distinct_n",
     "holm",
     "macro_f1",
     "mcnemar",
@@ -26,5 +30,7 @@ __all__ = [
     "paired_bootstrap",
     "question_scores",
     "reading_scores",
+    "self_bleu",
     "span_scores",
+    "token_f1",
 ]

@@ -1,0 +1,99 @@
+"""The training loop of text auto-encoders."""
+
+import math
+import time
+
+import keras
+import numpy as np
+
+from nlpgen.errors import TrainingDiverged
+from nlpgen.training import WarmupStableDecay
+from nlpgen.vae.annealing import Schedule
+from nlpgen.vae.information import mutual_information
+from nlpgen.vae.latents import Latent
+
+CALIBRATION = 2048  # texts whose features give the moments of batch normalization
+MEASURED = 500  # texts whose mutual information with z the aggressive encoder is judged by
+
+
+def train(vae, data, held_out, callbacks):
+    """Train the model of a `TextVAE` and write its `history_`; see `TextVAE.fit`.
+
+    Args:
+        vae: with a new `model_`.
+        data, held_out: `Lines`; `held_out` may be `None`.
+        callbacks: of Keras, schedules included.
+    """
+    model, generator = vae.model_, np.random.default_rng(vae.seed)
+    steps = len(data.shuffled(vae.batch_size, generator))
+    total = vae.epochs * steps
+    schedule = WarmupStableDecay(vae.learning_rate, total, total // 20, total // 3)
+    optimizer = keras.optimizers.Adam(0.0, global_clipnorm=vae.clip)
+    model.compile(optimizer, jit_compile=model.jit_compile)
+    measured = (held_out or data).part(MEASURED)
+    params = {
+        "epochs": vae.epochs,
+        "steps": steps,
+        "draw_batch": lambda: data.batch(generator.choice(len(data), min(vae.batch_size, len(data)), False)),
+        "mutual_information": lambda: _information(vae, measured),
+    }
+    listeners = keras.callbacks.CallbackList(callbacks, model=model)
+    listeners.set_params(params)
+    full = max([s.weight(vae.epochs, vae.epochs) for s in callbacks if isinstance(s, Schedule)], default=1.0)
+    listeners.on_train_begin()
+    best = None
+    for epoch in range(vae.epochs):
+        listeners.on_epoch_begin(epoch)
+        record = _epoch(vae, epoch, data, generator, schedule, listeners)
+        if held_out is not None:
+            terms = vae.terms(held_out)
+            record |= {f"validation_{name}": float(values.mean()) for name, values in terms.items()}
+            bound = record["validation_reconstruction"] + record["validation_kl"]
+            ripe = record["kl_weight"] >= full - 1e-6
+            if best is None or (ripe, -bound) > best[0]:
+                best = (ripe, -bound), epoch, model.get_weights()
+        vae.history_.append(record)
+        listeners.on_epoch_end(epoch, record)
+        if vae.verbose:
+            print("  ".join(f"{name} {x:.4g}" for name, x in record.items()), flush=True)
+        if best is not None and vae.patience is not None and best[0][0] and epoch - best[1] >= vae.patience:
+            break
+    listeners.on_train_end()
+    if best is not None:
+        model.set_weights(best[2])
+
+
+def _epoch(vae, epoch, data, generator, schedule, listeners):
+    model, begin, sums = vae.model_, time.perf_counter(), {}
+    batches = data.shuffled(vae.batch_size, generator)
+    for step, batch in enumerate(batches):
+        listeners.on_train_batch_begin(step)
+        model.optimizer.learning_rate = float(schedule(epoch * len(batches) + step))
+        logs = model.train_on_batch(batch, return_dict=True)
+        if not math.isfinite(logs["loss"]):
+            raise TrainingDiverged(
+                f"The loss is {logs['loss']} in epoch {epoch + 1} with learning_rate={vae.learning_rate}. "
+                "Try a lower one."
+            )
+        sums = {name: sums.get(name, 0.0) + float(value) / len(batches) for name, value in logs.items()}
+        listeners.on_train_batch_end(step, logs)
+    seconds = time.perf_counter() - begin
+    if type(model.latent).calibrate is not Latent.calibrate:
+        some = data.part(CALIBRATION)
+        model.latent.calibrate(vae.over_rows(some, lambda batch: vae.compute("features", batch)))
+    return {"epoch": epoch + 1, **sums, "kl_weight": float(model.kl_weight.numpy()), "seconds": seconds}
+
+
+def _information(vae, data):
+    posterior = vae.posteriors(data)
+    return mutual_information(vae.model_.latent, posterior, vae.draw(posterior))
+
+
+def draw_weights(model, seed):
+    """Draw all kernels and tables anew, as large as they are: the same seed gives the same on every backend."""
+    generator = np.random.default_rng(seed)
+    backbone = getattr(model.encoder, "backbone", None)
+    pretrained = {id(weight) for weight in (() if backbone is None else backbone.weights)}
+    for weight in model.trainable_weights:
+        if id(weight) not in pretrained and len(weight.shape) > 1:
+            weight.assign(generator.normal(0, float(np.std(weight.numpy())), weight.shape))

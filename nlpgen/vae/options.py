@@ -1,0 +1,67 @@
+"""Whether the arguments of a `TextVAE` can be used, all at once."""
+
+import math
+
+import keras
+
+from nlpgen.errors import InputError
+from nlpgen.models import Backbone
+from nlpgen.tasks.fine_tuning import check_seed
+from nlpgen.text import Tokenizer
+from nlpgen.vae.annealing import Schedule
+from nlpgen.vae.decoders import DECODERS
+from nlpgen.vae.encoders import ENCODERS
+from nlpgen.vae.latents import Latent
+
+COUNTS = ("embedding_size", "hidden_size", "num_layers", "epochs", "batch_size", "patience")
+
+
+def annealing_of(vae):
+    """The callbacks of `annealing`, as a list."""
+    return list(vae.annealing) if isinstance(vae.annealing, list | tuple) else [vae.annealing]
+
+
+def check_options(vae):
+    """Raise `InputError` with all arguments that cannot be used."""
+    check_seed(vae.seed)
+    found = [*_problems_of_parts(vae), *_problems_of_numbers(vae)]
+    if found:
+        raise InputError("The options of TextVAE are wrong:\n  " + "\n  ".join(found) + "\nCorrect them.")
+
+
+def _problems_of_parts(vae):
+    if not isinstance(vae.tokenizer, Tokenizer) or vae.tokenizer.eos_id is None:
+        yield f"`tokenizer` must be a Tokenizer with a token that ends texts: {vae.tokenizer!r:.60}"
+    if vae.latent is not None and not isinstance(vae.latent, Latent):
+        yield f"`latent` must be a latent of nlpgen.vae, e.g. VonMisesFisher(32, target_kl=8.0): {vae.latent!r:.40}"
+    if isinstance(vae.encoder, Backbone):
+        if vae.encoder.tokenizer is not vae.tokenizer:
+            yield "`tokenizer` must be that of the pretrained encoder, `encoder.tokenizer`"
+    elif not isinstance(vae.encoder, str) or vae.encoder not in ENCODERS:
+        yield f"`encoder` must be one of {', '.join(ENCODERS)}, or a pretrained backbone: {vae.encoder!r:.40}"
+    if vae.decoder not in DECODERS:
+        yield f"`decoder` must be one of {', '.join(DECODERS)}: {vae.decoder!r:.60}"
+    elif vae.inject not in DECODERS[vae.decoder].injections:
+        known = ", ".join(DECODERS[vae.decoder].injections)
+        yield f"`inject` of the decoder {vae.decoder!r} must be one of {known}: {vae.inject!r:.60}"
+    callbacks = annealing_of(vae)
+    strange = [each for each in callbacks if not isinstance(each, keras.callbacks.Callback)]
+    if strange or sum(isinstance(each, Schedule) for each in callbacks) > 1:
+        yield f"`annealing` must be callbacks, one schedule at most: {vae.annealing!r:.80}"
+
+
+def _problems_of_numbers(vae):
+    for name in COUNTS:
+        value = getattr(vae, name)
+        if not (isinstance(value, int) and value >= 1) and not (name == "patience" and value is None):
+            yield f"`{name}` must be a whole number, 1 or more: {value!r}"
+    if not isinstance(vae.max_length, int) or vae.max_length < 3:
+        yield f"`max_length` must be a whole number, 3 or more: {vae.max_length!r}"
+    for name in ("dropout", "word_dropout"):
+        if not 0 <= getattr(vae, name) < 1:
+            yield f"`{name}` must be 0 or more and below 1: {getattr(vae, name)!r}"
+    for name in ("learning_rate", "clip"):
+        if not 0 < getattr(vae, name) < math.inf:
+            yield f"`{name}` must be a number above 0: {getattr(vae, name)!r}"
+    if not vae.bag_of_words >= 0:
+        yield f"`bag_of_words` must be 0 or more: {vae.bag_of_words!r}"

@@ -1,0 +1,123 @@
+"""A trained TextVAE as a folder: `vae.json`, `vae.safetensors` and the tokenizer's files."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from nlpgen.checkpoints.catalog import PLACES
+from nlpgen.checkpoints.files import existing_folder, read_json, replaced_folder, sha256, write_json
+from nlpgen.checkpoints.safetensors import SafetensorsFile, write_safetensors
+from nlpgen.errors import CheckpointCorrupt, CheckpointNotFound, ConfigError, InputError, WeightsMismatch
+from nlpgen.models import ARCHITECTURES
+from nlpgen.text import read_tokenizer
+from nlpgen.vae import latents
+from nlpgen.vae.priors import PRIORS
+from nlpgen.version import __version__
+
+ABOUT, WEIGHTS = "vae.json", "vae.safetensors"
+OURS = re.compile(r"vae\.json|vae\.safetensors|README\.md|vocab\.txt|tokenizer.*\.json|[\w-]+\.model")
+OBJECTS = ("tokenizer", "latent", "encoder", "annealing")  # arguments that are no values of JSON
+FORMAT_VERSION = 1
+
+
+def save_vae(vae, folder, dtype="float32"):
+    """Write a fitted `TextVAE`; see `TextVAE.save`."""
+    if dtype not in ("float32", "float16"):
+        raise InputError(f"`dtype` must be 'float32' or 'float16'. Received: {dtype!r}")
+    model = vae.model_
+    tensors = {name: _cast(name, weight, dtype) for name, weight in _named(model).items()}
+    tensors |= {f"prior.{name}": np.asarray(x, "float32") for name, x in vae.prior_.to_arrays().items()}
+    params = {name: value for name, value in vae.get_params().items() if name not in OBJECTS}
+    about = {
+        "format_version": FORMAT_VERSION,
+        "nlpgen_version": __version__,
+        "params": params,
+        "encoder": vae.encoder if isinstance(vae.encoder, str) else _backbone_config(model.encoder.backbone),
+        "latent": {"class": type(model.latent).__name__, "config": model.latent.get_config()},
+        "prior": {"kind": _kind(vae.prior_), "options": vae.prior_.options()},
+        "longest": vae.longest_,
+        "history": vae.history_,
+    }
+    needs = sum(tensor.nbytes for tensor in tensors.values())
+    with replaced_folder(folder, lambda name: OURS.fullmatch(name) is not None, needs) as work:
+        for name, content in vae.tokenizer.files().items():
+            (work / name).write_bytes(content)
+        write_safetensors(work / WEIGHTS, tensors)
+        write_json(work / ABOUT, about | {"sha256": sha256(work / WEIGHTS)})
+
+
+def load_vae(cls, name_or_folder):
+    """Read a `TextVAE`; see `TextVAE.load`."""
+    folder = _find(name_or_folder)
+    about = read_json(folder / ABOUT)
+    if about.get("format_version") != FORMAT_VERSION:
+        raise ConfigError(
+            f"{folder / ABOUT} has format version {about.get('format_version')!r}, this nlpgen reads {FORMAT_VERSION}. "
+            "Install the nlpgen that wrote it, or train anew."
+        )
+    if not (folder / WEIGHTS).is_file() or sha256(folder / WEIGHTS) != about["sha256"]:
+        raise CheckpointCorrupt(f"{folder / WEIGHTS} is not what {ABOUT} says was saved. Take the folder again.")
+    tokenizer = read_tokenizer(folder)
+    if tokenizer is None:
+        raise CheckpointNotFound(f"{folder} has no vocabulary. Take the whole folder again.")
+    encoder = about["encoder"]
+    if not isinstance(encoder, str):
+        architecture = ARCHITECTURES[encoder["model_type"]]
+        encoder = architecture(architecture.config_class.from_dict(encoder["config"]))
+        encoder.tokenizer = tokenizer
+    latent = getattr(latents, about["latent"]["class"]).from_config(about["latent"]["config"])
+    vae = cls(tokenizer, latent=latent, encoder=encoder, **about["params"])
+    model, tensors = vae.new_model(about["longest"]), SafetensorsFile(folder / WEIGHTS)
+    _load_weights(model, tensors, folder)
+    vae.model_, vae.longest_, vae.history_, vae._methods = model, about["longest"], about["history"], {}
+    arrays = {name.removeprefix("prior."): tensors[name] for name in tensors if name.startswith("prior.")}
+    prior = PRIORS[about["prior"]["kind"]](model.latent, **about["prior"]["options"])
+    vae.prior_ = prior.from_arrays(arrays)
+    return vae
+
+
+def _find(name_or_folder):
+    folder = existing_folder(Path(name_or_folder).expanduser())
+    if not (folder / ABOUT).is_file() and re.fullmatch(r"[\w-]+", str(name_or_folder)):
+        folder = next(
+            (place / name_or_folder for place in PLACES if (place / name_or_folder / ABOUT).is_file()), folder
+        )
+    if not (folder / ABOUT).is_file():
+        raise CheckpointNotFound(f"There is no {folder / ABOUT}. Give a folder that TextVAE.save wrote.")
+    return folder
+
+
+def _named(model):
+    """`{name: array}` of the weights, numbered, since layers of Keras are named by a count of the process."""
+    return {f"{i:03}.{weight.name}": np.array(weight.numpy()) for i, weight in enumerate(model.weights)}
+
+
+def _load_weights(model, tensors, folder):
+    wanted = {name: array.shape for name, array in _named(model).items()}
+    found = {name: tensors.shape(name) for name in tensors if not name.startswith("prior.")}
+    differ = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+    if differ:
+        raise WeightsMismatch(
+            f"{folder / WEIGHTS} does not fit {ABOUT}:\n  "
+            + "\n  ".join(f"{name}: expected {wanted.get(name)}, found {found.get(name)}" for name in differ[:10])
+            + "\nTake the folder again."
+        )
+    model.set_weights([np.asarray(tensors[name], "float32") for name in wanted])
+
+
+def _cast(name, weight, dtype):
+    """Kernels and tables in the type; what else there is, variances for one, in float32."""
+    if dtype == "float32" or weight.ndim < 2:
+        return weight.astype("float32")
+    if np.abs(weight).max() > 6e4:
+        raise InputError(f"`{name}` has values up to {np.abs(weight).max():.3g}, too large for float16. Use 'float32'.")
+    return weight.astype(dtype)
+
+
+def _backbone_config(backbone):
+    return {"model_type": backbone.model_type, "config": backbone.config.to_dict()}
+
+
+def _kind(prior):
+    return next(kind for kind, cls in PRIORS.items() if type(prior) is cls)

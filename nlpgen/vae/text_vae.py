@@ -1,0 +1,360 @@
+"""Text auto-encoders: lines of text in, a latent space and new lines out."""
+
+import math
+
+import keras
+import numpy as np
+
+from nlpgen.errors import InputError
+from nlpgen.estimator import Estimator
+from nlpgen.tasks.fine_tuning import copy_of_backbone, seed_dropout
+from nlpgen.vae.autoencoder import TextAutoencoder
+from nlpgen.vae.decoders import DECODERS
+from nlpgen.vae.decoding import Method
+from nlpgen.vae.diagnostics import Diagnosis
+from nlpgen.vae.encoders import ENCODERS, BackboneEncoder
+from nlpgen.vae.fitting import draw_weights, train
+from nlpgen.vae.latents import VonMisesFisher
+from nlpgen.vae.lines import Lines, start_id
+from nlpgen.vae.options import annealing_of, check_options
+from nlpgen.vae.priors import PRIORS, Standard
+from nlpgen.vae.saving import load_vae, save_vae
+
+BATCH = 64  # texts that are computed at a time after training
+
+
+class TextVAE(Estimator):
+    """An auto-encoder of texts with a latent space.
+
+    Args:
+        tokenizer: a `Tokenizer`; with a pretrained encoder, its tokenizer.
+        latent: a `Latent`, of which each `fit` trains a copy; `VonMisesFisher(32, target_kl=8.0)` by default.
+        encoder: `"lstm"`, `"cnn"`, `"transformer"`, or a pretrained backbone such as `Bert`, of which a copy is trained
+            further.
+        decoder: `"lstm"`, `"transformer"`, or `"cnn"`, which writes all tokens at once from z alone.
+        inject: how z enters the decoder, see `nlpgen.vae.decoders.Decoder`.
+        embedding_size, hidden_size, num_layers: of encoder and decoder.
+        dropout: rate on embeddings and before the last layer.
+        word_dropout, bag_of_words: see `TextAutoencoder`.
+        annealing: a callback of `nlpgen.vae` that says how much the KL counts, or a list of them; it counts fully by
+            default.
+        max_length: most tokens of a line, start and end included.
+        epochs, batch_size: of the training.
+        learning_rate: of Adam; it rises over the first twentieth of the steps, and falls to zero over the last third.
+        clip: largest norm of all gradients together.
+        patience: epochs without a better bound on the validation data after which training ends; `None` for all.
+        seed: of first values, order of the lines, dropout and samples.
+        verbose: whether a line is printed for each epoch.
+
+    Attributes:
+        model_: the trained `TextAutoencoder`.
+        prior_: what `sample` draws from: the latent's own prior, or what `fit_prior` made.
+        history_: a dict for each epoch.
+
+    Example:
+        >>> from nlpgen import TextVAE, WordPieceTokenizer
+        >>> from nlpgen.text.vocab_builder import build_vocab
+        >>> lines = ["白日依山尽，黄河入海流", "床前明月光，疑是地上霜", "春眠不觉晓，处处闻啼鸟"]
+        >>> tokenizer = WordPieceTokenizer(build_vocab(lines, min_count=1))
+        >>> vae = TextVAE(tokenizer, encoder="cnn", decoder="cnn", dropout=0.0, epochs=60, learning_rate=1e-2)
+        >>> vae.fit(lines).reconstruct("白日依山尽，黄河入海流")
+        '白日依山尽，黄河入海流'
+    """
+
+    def __init__(
+        self,
+        tokenizer,
+        latent=None,
+        encoder="lstm",
+        decoder="lstm",
+        inject="concat",
+        embedding_size=128,
+        hidden_size=256,
+        num_layers=1,
+        dropout=0.2,
+        word_dropout=0.0,
+        bag_of_words=0.0,
+        annealing=(),
+        max_length=64,
+        epochs=10,
+        batch_size=64,
+        learning_rate=2e-3,
+        clip=5.0,
+        patience=None,
+        seed=0,
+        verbose=False,
+    ):
+        self.tokenizer = tokenizer
+        self.latent = latent
+        self.encoder = encoder
+        self.decoder = decoder
+        self.inject = inject
+        self.embedding_size = embedding_size
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.dropout = dropout
+        self.word_dropout = word_dropout
+        self.bag_of_words = bag_of_words
+        self.annealing = annealing
+        self.max_length = max_length
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.clip = clip
+        self.patience = patience
+        self.seed = seed
+        self.verbose = verbose
+
+    @classmethod
+    def load(cls, name_or_folder):
+        """Read what `save` wrote, or an embedded model such as `"poem-vae"`.
+
+        Raises:
+            CheckpointNotFound, CheckpointCorrupt, ConfigError, WeightsMismatch: with the file and what is wrong.
+        """
+        return load_vae(cls, name_or_folder)
+
+    def save(self, folder, dtype="float32"):
+        """Write the trained model, its tokenizer and prior; a reader finds the old folder or the new one, never a part.
+
+        Args:
+            folder: where; what `save` wrote there before is replaced.
+            dtype: of the weights on disk, `"float32"` or `"float16"`.
+
+        Raises:
+            InputError: if nothing was learned yet, or a weight is too large for float16.
+            OutputError: if the folder cannot be written; what was there is intact.
+        """
+        self._check_fitted()
+        save_vae(self, folder, dtype)
+
+    def fit(self, lines, validation_data=None, callbacks=()):
+        """Train on lines of text, from nothing, whatever was learned before.
+
+        Args:
+            lines: strings.
+            validation_data: further lines. Of the epochs that ended with the full weight of the KL, the weights of the
+                one with the best bound (reconstruction and KL) there are kept.
+            callbacks: further callbacks of Keras.
+
+        Returns:
+            The TextVAE.
+
+        Raises:
+            InputError: if lines or options are wrong.
+            TrainingDiverged: if the loss is no longer a number.
+        """
+        check_options(self)
+        data = Lines(self.tokenizer, lines, self.max_length)
+        held_out = None if validation_data is None else Lines(self.tokenizer, validation_data, self.max_length)
+        longest = max(int(each.lengths.max()) for each in (data, held_out) if each is not None)
+        model = self.new_model(longest)
+        draw_weights(model, self.seed)
+        seed_dropout(model, self.seed)
+        self.model_, self.longest_, self.history_, self._methods = model, longest, [], {}
+        self.prior_ = Standard(model.latent)
+        model.token_bias.assign(self._token_bias(data))
+        train(self, data, held_out, [*annealing_of(self), *callbacks])
+        return self
+
+    def fit_prior(self, lines, kind="mixture", seed=0, **options):
+        """Learn which latent vectors texts have, for `sample` to draw from.
+
+        Args:
+            lines: strings, those of the training for instance.
+            kind: a key of `nlpgen.vae.priors.PRIORS`, `"standard"` for the latent's own prior.
+            seed: of the training.
+            options: of its class.
+
+        Returns:
+            The TextVAE.
+
+        Raises:
+            InputError: if there is no such prior, or it does not fit the latent.
+        """
+        self._check_fitted()
+        if kind not in PRIORS:
+            raise InputError(f"`kind` must be one of {', '.join(map(repr, PRIORS))}. Received: {kind!r}")
+        prior = PRIORS[kind](self.model_.latent, seed=seed, **options)
+        self.prior_ = prior.fit(self.encode(list(lines)))
+        return self
+
+    def encode(self, lines):
+        """Texts to latent vectors: the mean of q(z|x), `(lines, size)`; `(size,)` of a string."""
+        single = isinstance(lines, str)
+        posterior = self.posteriors(self._lines([lines] if single else lines))
+        z = keras.ops.convert_to_numpy(self.model_.latent.mean(posterior)).copy()
+        return z[0] if single else z
+
+    def decode(self, z, temperature=0.0, top_p=1.0, seed=0):
+        """Latent vectors to texts.
+
+        Args:
+            z: `(n, size)`, or `(size,)` for one string.
+            temperature: 0 for the most likely token each time; else tokens are drawn from the softmax over it.
+            top_p: tokens are drawn from the fewest that have this share together.
+            seed: of the draws; the same seed gives the same texts.
+
+        Returns:
+            A list of strings, or one.
+
+        Raises:
+            InputError: if z has another width than the latent, or an option is out of range.
+        """
+        self._check_fitted()
+        z, size = np.asarray(z, "float32"), self.model_.latent.size
+        if z.ndim not in (1, 2) or z.shape[-1] != size or not temperature >= 0 or not 0 < top_p <= 1:
+            raise InputError(
+                f"Expected z of shape (n, {size}) or ({size},), `temperature` of 0 or more, `top_p` above 0 and at "
+                f"most 1. Received: shape {z.shape}, temperature={temperature!r}, top_p={top_p!r}"
+            )
+        rows = z[None] if z.ndim == 1 else z
+        noise = np.random.default_rng(seed).random((len(rows), self.longest_ - 1)).astype("float32")
+        ones = np.ones(len(rows), "float32")
+        inputs = {"z": rows, "noise": noise, "temperature": ones * (temperature or 1.0), "top_p": ones * top_p}
+        choose = "greedy" if temperature == 0 else "sampled" if top_p == 1 else "nucleus"
+        ids = self.compute("generate", inputs, choose=choose) if len(rows) else []
+        texts = [self.tokenizer.decode(self._until_end(row)) for row in ids]
+        return texts[0] if z.ndim == 1 else texts
+
+    def reconstruct(self, lines, temperature=0.0, top_p=1.0, seed=0):
+        """Texts through their latent vectors to texts; the options are those of `decode`."""
+        return self.decode(self.encode(lines), temperature, top_p, seed)
+
+    def sample(self, n, seed=0, temperature=1.0, top_p=1.0):
+        """New texts, from draws of `prior_`; the options are those of `decode`."""
+        self._check_fitted()
+        if not isinstance(n, int) or n < 1:
+            raise InputError(f"`n` must be a whole number, 1 or more. Received: {n!r}")
+        return self.decode(self.prior_.sample(n, seed), temperature, top_p, seed)
+
+    def interpolate(self, a, b, steps=7, temperature=0.0, top_p=1.0, seed=0):
+        """Texts on the way from a string to another: along a straight line, on a sphere along a great circle.
+
+        Returns:
+            `steps` strings; the first and the last are the reconstructions of `a` and `b`.
+        """
+        if not isinstance(steps, int) or steps < 2:
+            raise InputError(f"`steps` must be a whole number, 2 or more. Received: {steps!r}")
+        path = self.model_.latent.interpolate(*self.encode([a, b]), steps)
+        return self.decode(path, temperature, top_p, seed)
+
+    def shift(self, lines, towards, away_from, strength=1.0, temperature=0.0, top_p=1.0, seed=0):
+        """Texts moved by the difference of two groups of texts: latent arithmetic.
+
+        `z + strength * (mean z of towards - mean z of away_from)`, brought back to the latent space.
+
+        Args:
+            lines: a string or a list.
+            towards, away_from: lists of strings.
+            strength: how far.
+        """
+        direction = self.encode(list(towards)).mean(axis=0) - self.encode(list(away_from)).mean(axis=0)
+        moved = self.model_.latent.nearest(self.encode(lines) + strength * direction)
+        return self.decode(moved, temperature, top_p, seed)
+
+    def score(self, lines):
+        """The mean lower bound of log p(x), nats a text: higher is better."""
+        terms = self.terms(self._lines(lines))
+        return -float(terms["reconstruction"].mean() + terms["kl"].mean())
+
+    def diagnose(self, lines, **options):
+        """What the latent space holds, and whether the decoder uses it; see `Diagnosis` for options and results."""
+        self._check_fitted()
+        return Diagnosis(self, lines, **options)
+
+    def new_model(self, longest):
+        """The Keras model, built, with random weights.
+
+        Args:
+            longest: most tokens of a text.
+        """
+        latent = VonMisesFisher(32, target_kl=8.0) if self.latent is None else self.latent
+        latent = type(latent).from_config(latent.get_config())
+        sizes = self.embedding_size, self.hidden_size, self.num_layers, self.dropout, longest
+        vocab_size, tokenizer = len(self.tokenizer.vocab), self.tokenizer
+        if isinstance(self.encoder, str):
+            encoder = ENCODERS[self.encoder](vocab_size, *sizes, name="encoder")
+        else:
+            encoder = BackboneEncoder(copy_of_backbone(self.encoder), name="encoder")
+        decoder = DECODERS[self.decoder](vocab_size, latent.size, *sizes, self.inject, name="decoder")
+        model = TextAutoencoder(
+            encoder,
+            latent,
+            decoder,
+            vocab_size,
+            start_id(tokenizer),
+            tokenizer.eos_id,
+            tokenizer.unk_id,
+            word_dropout=self.word_dropout,
+            bag_of_words=self.bag_of_words,
+        )
+        model.build()
+        return model
+
+    def posteriors(self, data):
+        """The parameters of q(z|x) of all rows of `Lines`: `{name: tensor}`."""
+        found = self.over_rows(data, lambda batch: self.compute("posterior", batch))
+        return {name: keras.ops.convert_to_tensor(x) for name, x in found.items()}
+
+    def draw(self, posterior):
+        """One z of each row of a posterior, an array `(n, size)`."""
+        return keras.ops.convert_to_numpy(self.model_.latent.sample(posterior)).copy()
+
+    def token_losses(self, data, z):
+        """-log p of every token given z `(n, size)`: for each row of `Lines` an array of its tokens."""
+        found = [None] * len(data)
+        for indices, batch in data.in_order(BATCH):
+            losses = self.compute("token_losses", batch | {"z": z[indices].astype("float32")})
+            for i, row in zip(indices, losses, strict=True):
+                found[i] = row[: data.lengths[i] - 1]
+        return found
+
+    def terms(self, data):
+        """Reconstruction and KL of every row, nats."""
+        posterior = self.posteriors(data)
+        kl = keras.ops.convert_to_numpy(self.model_.latent.kl(posterior)).copy()
+        losses = self.token_losses(data, self.draw(posterior))
+        return {"reconstruction": np.array([row.sum() for row in losses]), "kl": kl}
+
+    def over_rows(self, data, function):
+        """A function of batches, over all rows of `Lines`: arrays with one row for each."""
+        parts, order = [], []
+        for indices, batch in data.in_order(BATCH):
+            parts.append(function(batch))
+            order.append(indices)
+        back = np.argsort(np.concatenate(order))
+        return keras.tree.map_structure(lambda *arrays: np.concatenate(arrays)[back], *parts)
+
+    def compute(self, method, inputs, **options):
+        """A method of the model over rows, in parts of few sizes so that it is compiled for few shapes."""
+        key = method, *options.values()
+        if key not in self._methods:
+            self._methods[key] = Method(self.model_, method, **options)
+        n, parts = len(next(iter(inputs.values()))), []
+        for at in range(0, n, BATCH):
+            part = {name: np.asarray(x[at : at + BATCH]) for name, x in inputs.items()}
+            rows = min(BATCH, n - at)
+            wanted = min(BATCH, 2 ** math.ceil(math.log2(rows)))
+            filled = {name: np.concatenate([x, np.repeat(x[-1:], wanted - rows, axis=0)]) for name, x in part.items()}
+            parts.append(self._methods[key].predict_on_batch(filled))
+        return keras.tree.map_structure(lambda *arrays: np.concatenate(arrays)[:n], *parts)
+
+    def _lines(self, lines):
+        self._check_fitted()
+        return Lines(self.tokenizer, lines, self.longest_)
+
+    def _token_bias(self, data):
+        """What no line has, and special tokens but the end, are not written."""
+        bias = np.full(len(self.tokenizer.vocab), -1e9, "float32")
+        seen = {i for row in data.rows for i in row[1:]}
+        bias[sorted(seen - self.tokenizer.special_ids | {self.tokenizer.eos_id})] = 0.0
+        return bias
+
+    def _until_end(self, ids):
+        ends = np.flatnonzero(np.asarray(ids) == self.tokenizer.eos_id)
+        return ids[: ends[0]] if len(ends) else ids
+
+    def _check_fitted(self):
+        if not hasattr(self, "model_"):
+            raise InputError("This TextVAE has learned nothing yet. Call `fit`, or load one by `load`.")

@@ -1,0 +1,37 @@
+"""`nlpgen vae` in this process."""
+
+from nlpgen.cli import main
+from tests.vae.helpers import LINES
+
+
+def test_train_sample_interpolate_diagnose(capsys, tmp_path):
+    lines, folder = tmp_path / "lines.txt", str(tmp_path / "vae")
+    lines.write_text("\n".join([*LINES, ""]), encoding="utf-8")
+    small = ["--encoder", "cnn", "--decoder", "cnn", "--hidden-size", "16", "--latent-size", "4", "--epochs", "3"]
+    options = ["--latent", "bn", "--strength", "0.7", "--prior", "gaussian", "--validation", str(lines)]
+    assert main(["vae", "train", str(lines), folder, *small, *options]) == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("validation_kl") == 3
+    assert main(["vae", "sample", "--model", folder, "--count", "3", "--seed", "1"]) == 0
+    first = capsys.readouterr().out
+    assert len(first.splitlines()) == 3
+    assert main(["vae", "sample", "--model", folder, "--count", "3", "--seed", "1"]) == 0
+    assert capsys.readouterr().out == first
+    assert main(["vae", "interpolate", LINES[0], LINES[1], "--model", folder, "--steps", "4"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 4
+    plot = tmp_path / "vae.png"
+    assert main(["vae", "diagnose", str(lines), "--model", folder, "--samples", "2", "--plot", str(plot)]) == 0
+    assert "BatchNormGaussian(4) on 40 lines" in capsys.readouterr().out
+    assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+def test_bad_input_is_a_message(capsys, tmp_path):
+    assert main(["vae", "sample", "--model", str(tmp_path)]) == 2
+    assert "TextVAE.save" in capsys.readouterr().err
+    (tmp_path / "empty.txt").write_text("\n\n", encoding="utf-8")
+    assert main(["vae", "train", str(tmp_path / "empty.txt"), str(tmp_path / "vae")]) == 2
+    assert "no line with text" in capsys.readouterr().err
+    (tmp_path / "gbk.txt").write_bytes("白日依山尽".encode("gbk"))
+    assert main(["vae", "train", str(tmp_path / "gbk.txt"), str(tmp_path / "vae")]) == 2
+    assert "is not UTF-8" in capsys.readouterr().err

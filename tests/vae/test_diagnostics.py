@@ -1,0 +1,102 @@
+"""What `diagnose` measures on a model that uses its latent, and on the same model when it no longer does."""
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+
+from nlpgen import TextVAE
+from nlpgen.errors import CollapseWarning, InputError
+from nlpgen.vae import Constant, Entropic, FiniteScalarQuantized, Gaussian
+from tests.vae.helpers import LINES, tokenizer
+
+OPTIONS = {"encoder": "cnn", "decoder": "cnn", "hidden_size": 48, "dropout": 0.0, "batch_size": 20}
+
+
+@pytest.fixture(scope="module")
+def vae():
+    return TextVAE(tokenizer(), Gaussian(6), annealing=Constant(0.2), epochs=60, learning_rate=1e-2, **OPTIONS).fit(
+        LINES, validation_data=LINES[:10]
+    )
+
+
+@pytest.mark.backends
+def test_a_latent_in_use(vae, tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", CollapseWarning)
+        found = vae.diagnose(LINES, samples=20, generated=60)
+    assert found.shuffle_gap > 3
+    assert found.shuffle_error < found.shuffle_gap
+    assert found.gap_by_position.sum() == pytest.approx(found.shuffle_gap, rel=0.2)  # all lines are almost as long
+    assert found.bound == pytest.approx(found.reconstruction + found.kl)
+    assert found.bound == pytest.approx(-vae.score(LINES), rel=0.1)  # of another draw of z
+    assert found.nll < found.bound
+    tokens = sum(len(line) + 1 for line in LINES)
+    assert found.num_tokens == tokens
+    assert found.perplexity == pytest.approx(math.exp(found.nll * len(LINES) / tokens))
+    assert found.kl_terms.sum() == pytest.approx(found.kl, rel=1e-5)
+    assert 1 < found.mi <= math.log(len(LINES)) == found.mi_ceiling
+    assert found.marginal_kl == pytest.approx(found.kl - found.mi)
+    assert 1 <= found.active_units <= 6
+    assert 0 < found.exact <= found.token_f1 <= 1
+    assert found.forward_perplexity > 1
+    assert 0 < found.distinct_1 < found.distinct_2 <= 1
+    text = found.report()
+    for words in ("at most log 40 = 3.69", "shuffle gap", "NLL", "self-BLEU", "0: the decoder ignores z"):
+        assert words in text
+    found.plot(tmp_path / "vae.png")
+    assert (tmp_path / "vae.png").read_bytes().startswith(b"\x89PNG")
+    more = vae.diagnose(LINES, samples=200, generated=0)
+    assert more.nll < found.nll + 0.05  # monotone in the number of samples, up to their noise
+    assert math.isnan(more.self_bleu)
+
+
+@pytest.mark.backends
+def test_a_latent_that_nobody_reads_is_warned_of(vae):
+    """Every text gets the prior as its posterior: KL and information are 0, all bounds are one, and z makes no odds."""
+    latent = vae.model_.latent
+    before = latent.get_weights()
+    latent.set_weights([np.zeros_like(weight) for weight in before])
+    kernel = vae.model_.decoder.widen.get_weights()
+    try:
+        cut = kernel[0].copy()
+        cut[-6:] = 0  # what reads z, beside the embeddings
+        vae.model_.decoder.widen.set_weights([cut, kernel[1]])
+        with pytest.warns(CollapseWarning, match="ignores the latent"):
+            found = vae.diagnose(LINES, samples=3, generated=0)
+    finally:
+        latent.set_weights(before)
+        vae.model_.decoder.widen.set_weights(kernel)
+    assert found.kl == pytest.approx(0, abs=1e-6)
+    assert found.mi == pytest.approx(0, abs=1e-5)
+    assert found.nll == pytest.approx(found.bound, rel=1e-5) == found.reconstruction
+    assert abs(found.shuffle_gap) < 1e-4
+    assert found.active_units == 0
+
+
+def test_codes_and_deterministic_codes(vae):
+    codes = TextVAE(tokenizer(), FiniteScalarQuantized((3, 2), num_slots=3), epochs=2, **OPTIONS).fit(LINES)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CollapseWarning)
+        found = codes.diagnose(LINES, samples=5, generated=0)
+        codes.fit_prior(LINES, "codes", hidden_size=16, num_layers=1, epochs=20, learning_rate=1e-2)
+        better = codes.diagnose(LINES, samples=5, generated=0)
+    assert found.kl == pytest.approx(3 * math.log(6), rel=1e-6)
+    assert found.nll == pytest.approx(found.bound, rel=1e-5)  # log p(x|z) + log p(z) of the codes of the text
+    assert better.nll < found.nll
+    assert 1 <= found.code_perplexity <= 6
+    assert "codes in use" in found.report()
+    exact = TextVAE(tokenizer(), Entropic(4, noise=0.0), epochs=1, **OPTIONS).fit(LINES)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CollapseWarning)
+        found = exact.diagnose(LINES, generated=0)
+    assert math.isnan(found.nll)
+    assert found.reconstruction > 0
+
+
+def test_wrong_options(vae):
+    with pytest.raises(InputError, match="samples=0"):
+        vae.diagnose(LINES, samples=0)
+    with pytest.raises(InputError, match="two lines"):
+        vae.diagnose(LINES[:1])

@@ -1,0 +1,267 @@
+"""Gaussian, entropic and discrete latents against closed forms, and what all latents have in common."""
+
+import math
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from nlpgen.errors import InputError
+from nlpgen.vae import (
+    BatchNormGaussian,
+    DeltaGaussian,
+    Entropic,
+    FiniteScalarQuantized,
+    Gaussian,
+    VectorQuantized,
+    knn_entropy,
+)
+from tests.helpers import array, assert_close
+from tests.vae.helpers import DENSITIES, LATENTS, derivative
+
+RNG = np.random.default_rng(0)
+FEATURES = RNG.normal(size=(64, 6)).astype("float32")
+
+
+def built(name, width=6):
+    """A latent with weights that are not small, calibrated to the features."""
+    latent = LATENTS[name]() if isinstance(name, str) else name
+    latent.build((None, width))
+    generator = np.random.default_rng(2)
+    for weight in latent.trainable_weights:
+        weight.assign(generator.normal(0, 0.5, weight.shape))
+    latent.calibrate(FEATURES)
+    return latent
+
+
+def repeated(posterior, row, n):
+    return {name: ops.repeat(x[row : row + 1], n, axis=0) for name, x in posterior.items()}
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("name", DENSITIES)
+def test_the_kl_is_the_mean_log_ratio_of_the_densities(name):
+    """KL(q ‖ p) = E_q[log q - log p] within four standard errors, by samples."""
+    latent = built(name)
+    posterior = repeated(latent.posterior(FEATURES), 3, 2000)
+    z = latent.sample(posterior)
+    ratios = array(latent.log_q(z, posterior) - latent.log_p(z)).astype("float64")
+    kl = array(latent.kl(posterior))[0]
+    assert kl > 0.1
+    assert abs(ratios.mean() - kl) < 4 * ratios.std() / math.sqrt(2000) + 1e-4
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("name", DENSITIES)
+def test_mean_and_spread_are_those_of_the_samples(name):
+    latent = built(name)
+    posterior = repeated(latent.posterior(FEATURES), 3, 3000)
+    z, mean, spread = (array(x) for x in (latent.sample(posterior), latent.mean(posterior), latent.spread(posterior)))
+    direction = z.mean(0)
+    if "mean_direction" in posterior:
+        direction = direction / np.linalg.norm(direction)
+    assert np.abs(direction - mean[0]).max() < 0.06 * max(1, spread[0].max())
+    assert math.sqrt(z.var(0).sum()) == pytest.approx(math.sqrt((spread[0] ** 2).sum()), rel=0.05)
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("name", LATENTS)
+def test_contract(name):
+    """Float32 inside mixed precision, the same after serialisation, gradients to every weight, finite everywhere."""
+    latent = built(name)
+    posterior = latent.posterior(ops.cast(FEATURES, "float16"))
+    z = latent.sample(posterior)
+    assert keras.backend.standardize_dtype(z.dtype) == "float32"
+    assert z.shape == (64, latent.size)
+    assert array(latent.kl_terms(posterior)).shape[0] == 64
+    twin = type(latent).from_config(latent.get_config())
+    twin.build((None, 6))
+    twin.set_weights(latent.get_weights())
+    assert_close(array(twin.mean(twin.posterior(FEATURES))), array(latent.mean(latent.posterior(FEATURES))))
+    assert_close(array(twin.kl(twin.posterior(FEATURES))), array(latent.kl(latent.posterior(FEATURES))))
+
+    def loss(features):
+        given = latent.posterior(features, training=True)
+        return ops.sum(ops.square(latent.sample(given) - 0.3)) + ops.sum(latent.kl(given)) + latent.penalty(given)
+
+    gradient = derivative(loss, FEATURES)
+    assert np.isfinite(gradient).all()
+    assert np.abs(gradient).max() > 1e-3
+    prior = latent.sample_prior(500, seed=4)
+    np.testing.assert_array_equal(prior, latent.sample_prior(500, seed=4))
+    assert np.isfinite(array(latent.log_p(ops.convert_to_tensor(prior)))).all()
+    path = latent.interpolate(prior[0], prior[1], 5)
+    assert path.shape == (5, latent.size)
+    assert_close(path[[0, -1]], prior[:2])
+    if name in ("vq", "fsq"):  # every point of the path is a code
+        assert_close(array(latent.codes_to_z(latent.z_to_codes(path))), path)
+
+
+@pytest.mark.backends
+def test_floor_of_batch_normalization_and_the_trap_of_its_epsilon():
+    """With outputs of deviation 0.01 all of gamma² is kept; Keras' default epsilon would keep 9 % of it."""
+    latent = BatchNormGaussian(32, gamma=0.6, seed=0)
+    latent.build((None, 32))
+    raw = (3 + 0.01 * np.random.default_rng(1).normal(size=(128, 32))).astype("float32")
+    latent.mean_head.set_weights([np.eye(32), np.zeros(32)])
+    latent.log_variance_head.set_weights([np.zeros((32, 32)), np.zeros(32)])
+    posterior = latent.posterior(raw, training=True)
+    mean = array(posterior["mean"])
+    np.testing.assert_allclose(mean.std(0), 0.6, rtol=2e-3)
+    np.testing.assert_allclose(mean.mean(0), 0, atol=1e-3)
+    kl = array(latent.kl(posterior)).mean()
+    assert latent.kl_floor == pytest.approx(5.76)
+    assert 5.76 * 0.997 <= kl < 5.77
+    trap = keras.layers.BatchNormalization(center=False, scale=False, dtype="float32")
+    kept = array(trap(raw, training=True)).var(0).mean()
+    assert kept == pytest.approx(0.09, abs=0.02)
+
+
+@pytest.mark.parametrize(("gamma", "floor"), [(0.3, 1.44), (0.4, 2.56), (0.5, 4.0), (0.6, 5.76), (0.7, 7.84)])
+def test_floors_of_batch_normalization(gamma, floor):
+    assert BatchNormGaussian(32, gamma=gamma).kl_floor == pytest.approx(floor)
+
+
+@pytest.mark.backends
+def test_inference_of_batch_normalization_is_that_of_the_row_alone():
+    """Moments of many texts, so that one text alone does not become its own mean."""
+    latent = built("batch-norm")
+    together, alone = latent.posterior(FEATURES)["mean"], latent.posterior(FEATURES[:1])["mean"]
+    assert_close(array(alone), array(together)[:1])
+    np.testing.assert_allclose(array(together).std(0), 0.6, rtol=1e-4)  # calibrated to these very features
+    assert np.abs(array(alone) - array(latent.beta)).max() > 0.1
+
+
+@pytest.mark.backends
+def test_the_symmetric_form_has_the_moments_of_the_prior():
+    latent = built("symmetric", 6)
+    for training in (True, False):  # in training by the batch, else by the calibration, here with the same features
+        posterior = latent.posterior(FEATURES, training=training)
+        mean, variance = array(posterior["mean"]), np.exp(array(posterior["log_variance"]))
+        np.testing.assert_allclose(mean.mean(0), 0, atol=1e-4)
+        np.testing.assert_allclose(mean.var(0) + variance.mean(0), 1, rtol=1e-3)
+        assert (mean.var(0) > 0.5 * 0.999).all()
+        assert array(latent.kl(posterior)).mean() >= latent.kl_floor
+        if training:
+            latent.calibrate(FEATURES)
+
+
+@pytest.mark.parametrize(("delta", "low", "high"), [(0.1, 0.493, 1.772), (0.15, 0.411, 1.986)])
+def test_bounds_of_delta(delta, low, high):
+    latent = DeltaGaussian(32, delta=delta)
+    assert latent.variances == pytest.approx((low, high), abs=6e-4)
+    assert latent.kl_floor == pytest.approx(32 * delta)
+
+
+@pytest.mark.backends
+def test_delta_is_the_least_kl_of_every_dimension():
+    latent = built(DeltaGaussian(4, delta=0.1))
+    terms = array(latent.kl_terms(latent.posterior(10 * FEATURES)))
+    assert terms.min() >= 0.1 - 1e-5
+    assert terms.min() < 0.1 + 1e-3
+    assert terms.max() > 0.3
+
+
+@pytest.mark.backends
+def test_entropy_of_neighbours():
+    """Of N(0, I): within .13 of the truth at low dimension, and too high by 3 nats at d = 32 and n = 512."""
+    exact = 0.5 * math.log(2 * math.pi * math.e)
+    for size, n, bias, error in ((2, 512, 0.0, 0.13), (8, 512, 0.0, 0.2), (32, 512, 3.0, 0.4), (32, 32, 4.5, 0.8)):
+        draws = [np.random.default_rng(i).normal(size=(n, size)).astype("float32") for i in range(6)]
+        found = np.mean([float(knn_entropy(ops.convert_to_tensor(z))) for z in draws])
+        assert abs(found - size * exact - bias) < error, (size, n)
+    z = ops.convert_to_tensor(draws[0])
+    assert float(knn_entropy(2 * z)) == pytest.approx(float(knn_entropy(z)) + 32 * math.log(2), abs=1e-3)
+    brute = np.sort(np.linalg.norm(draws[0][:, None] - draws[0][None], axis=-1), axis=1)[:, 3]
+    log_ball = 16 * math.log(math.pi) - math.lgamma(17)
+    psi = math.log(32) - 1 / 64 - 1 / (12 * 32**2) + np.euler_gamma - 1.5
+    assert float(knn_entropy(z, 3)) == pytest.approx(32 * np.log(brute).mean() + log_ball + psi, rel=1e-5)
+
+
+@pytest.mark.backends
+def test_equal_points_have_a_finite_entropy_and_gradient():
+    z = np.ones((4, 3), "float32")
+    assert math.isfinite(float(knn_entropy(ops.convert_to_tensor(z))))
+    assert np.isfinite(derivative(knn_entropy, z)).all()
+
+
+@pytest.mark.backends
+def test_entropic_codes_are_standardised_and_pushed_apart():
+    latent = built("entropic")
+    posterior = latent.posterior(FEATURES, training=True)
+    mean = array(posterior["mean"])
+    np.testing.assert_allclose(mean.mean(0), 0, atol=1e-5)
+    np.testing.assert_allclose(mean.var(0), 1, rtol=1e-4)
+    assert array(latent.penalty(posterior)) == pytest.approx(-array(knn_entropy(posterior["mean"])), rel=1e-6)
+    with pytest.raises(InputError, match="noise"):
+        Entropic(4, noise=0.0).log_q(mean, {"mean": mean})
+
+
+@pytest.mark.backends
+def test_every_code_of_a_grid_makes_the_round_trip():
+    latent = FiniteScalarQuantized((8, 5, 5, 5), num_slots=1)
+    assert latent.num_codes == 1000
+    codes = np.arange(1000, dtype="int32")[:, None]
+    z = array(latent.codes_to_z(codes))
+    assert len(np.unique(z, axis=0)) == 1000
+    assert np.abs(z).max() == 1
+    np.testing.assert_array_equal(array(latent.z_to_codes(z)), codes)
+    latent.build((None, 6))
+    posterior = latent.posterior(3 * FEATURES)
+    np.testing.assert_allclose(array(latent.codes_to_z(posterior["codes"])), array(posterior["mean"]), atol=1e-6)
+    assert array(latent.kl(posterior)) == pytest.approx(math.log(1000), rel=1e-6)
+
+
+@pytest.mark.backends
+def test_a_codebook_follows_the_encoder_and_revives_dead_codes():
+    latent = VectorQuantized(6, num_codes=16, num_slots=1, decay=0.8, seed=0)
+    latent.build((None, 6))
+    latent.head.set_weights([np.eye(6), np.zeros(6)])
+    centres = 5 * np.random.default_rng(3).normal(size=(16, 6))
+    data = np.repeat(centres, 8, axis=0) + 0.01 * np.random.default_rng(4).normal(size=(128, 6))
+    data = data.astype("float32")
+    used = []
+    for _ in range(60):
+        posterior = latent.posterior(data, training=True)
+        used.append(len(np.unique(array(posterior["codes"]))))
+        latent.sample(posterior, training=True)
+    assert used[0] < 12  # random codes: most of them are nobody's nearest
+    assert used[-1] == 16
+    found = latent.posterior(data)
+    # A revived code may share a cluster with another; the rest is at the centres.
+    assert np.square(array(found["mean"]) - data).mean() < 0.2 * data.var()
+    before = latent.get_weights()
+    latent.sample(latent.posterior(data[:4]), training=False)
+    for old, new in zip(before, latent.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+@pytest.mark.backends
+def test_gradients_go_straight_through_a_codebook():
+    latent = VectorQuantized(4, num_codes=8, num_slots=2, commitment=0.25, seed=0)
+    latent.build((None, 4))
+    latent.head.set_weights([np.eye(4), np.zeros(4)])
+    x = RNG.normal(size=(3, 4)).astype("float32")
+    weights = RNG.normal(size=(3, 4)).astype("float32")
+    straight = derivative(lambda x: ops.sum(latent.sample(latent.posterior(x)) * ops.convert_to_tensor(weights)), x)
+    assert_close(straight, weights)
+    towards = derivative(lambda x: latent.penalty(latent.posterior(x)), x)
+    assert_close(towards, 2 * 0.25 * (x - array(latent.posterior(x)["mean"])) / 3)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Gaussian(0), "`size` must be"),
+        (lambda: BatchNormGaussian(4, gamma=1.0), "`gamma` must be above 0 and below 1"),
+        (lambda: BatchNormGaussian(4, tau=1.5), "`tau` must be"),
+        (lambda: DeltaGaussian(4, delta=0.0), "`delta` must be"),
+        (lambda: Entropic(4, noise=-1.0), "`noise` of 0 or more"),
+        (lambda: VectorQuantized(5, num_slots=2), "multiple of `num_slots`"),
+        (lambda: FiniteScalarQuantized((1, 5)), "`levels` of 2 or more"),
+    ],
+)
+def test_wrong_options(make, message):
+    with pytest.raises(InputError, match=message):
+        make()

@@ -1,0 +1,133 @@
+"""Priors on latent vectors whose distribution is known."""
+
+import math
+
+import numpy as np
+import pytest
+
+from nlpgen.errors import InputError
+from nlpgen.vae import FiniteScalarQuantized, Gaussian, VonMisesFisher
+from nlpgen.vae.priors import PRIORS, CodePrior, DenoisingDensity, GaussianFit, Mixture, ScoreMatching, Standard
+
+N = 1500
+
+
+def two_moons():
+    """Two narrow clusters, one twice as frequent as the other, in two dimensions."""
+    generator = np.random.default_rng(0)
+    centres = np.array([[2.0, 0.5], [-2.0, -0.5]])
+    chosen = (generator.random(N) < 1 / 3).astype(int)
+    return centres[chosen] + 0.25 * generator.normal(size=(N, 2)), centres
+
+
+def shares_of(z, centres):
+    """The share of points at each centre, and of those at none."""
+    distance = np.linalg.norm(z[:, None] - centres, axis=-1)
+    near = distance.min(axis=1) < 1.0
+    return [float(np.mean(near & (distance.argmin(axis=1) == i))) for i in range(2)] + [float(np.mean(~near))]
+
+
+def test_gaussian_has_the_moments_and_the_density():
+    generator = np.random.default_rng(1)
+    root = np.array([[1.5, 0.0], [0.8, 0.5]])
+    z = 3 + generator.normal(size=(N, 2)) @ root.T
+    prior = GaussianFit(Gaussian(2)).fit(z)
+    draws = prior.sample(20_000, seed=1)
+    np.testing.assert_allclose(draws.mean(axis=0), z.mean(axis=0), atol=0.05)
+    np.testing.assert_allclose(np.cov(draws.T), np.cov(z.T), atol=0.08)
+    covariance, away = np.cov(z.T, bias=True), z[:5] - z.mean(axis=0)
+    expected = -0.5 * np.einsum("ni,ij,nj->n", away, np.linalg.inv(covariance), away)
+    expected -= math.log(2 * math.pi) + 0.5 * math.log(np.linalg.det(covariance))
+    np.testing.assert_allclose(prior.log_prob(z[:5]), expected, rtol=1e-6)
+    diagonal = GaussianFit(Gaussian(2), covariance="diagonal").fit(z).sample(5000)
+    assert abs(np.corrcoef(diagonal.T)[0, 1]) < 0.05
+
+
+def test_mixture_finds_both_clusters():
+    pytest.importorskip("sklearn")
+    z, centres = two_moons()
+    prior = Mixture(Gaussian(2), components=2).fit(z)
+    np.testing.assert_allclose(shares_of(prior.sample(4000), centres), [2 / 3, 1 / 3, 0], atol=0.03)
+    assert shares_of(GaussianFit(Gaussian(2)).fit(z).sample(4000), centres)[2] > 0.3  # one Gaussian cannot
+    from scipy.stats import multivariate_normal
+
+    both = sum(
+        share * multivariate_normal(centre, 0.0625).pdf(z[:50])
+        for share, centre in zip((2 / 3, 1 / 3), centres, strict=True)
+    )
+    np.testing.assert_allclose(prior.log_prob(z[:50]), np.log(both), atol=0.15)
+
+
+@pytest.mark.backends
+def test_score_matching_finds_both_clusters():
+    z, centres = two_moons()
+    prior = ScoreMatching(Gaussian(2), hidden_size=48, steps=500, batch_size=128, levels=8, walk=10).fit(z)
+    draws = prior.sample(1000, seed=1)
+    np.testing.assert_allclose(shares_of(draws, centres), [2 / 3, 1 / 3, 0], atol=0.08)
+    np.testing.assert_array_equal(draws, prior.sample(1000, seed=1))
+    twin = ScoreMatching(Gaussian(2), **prior.options()).from_arrays(prior.to_arrays())
+    np.testing.assert_allclose(twin.sample(10, seed=1), prior.sample(10, seed=1), atol=1e-5)
+
+
+@pytest.mark.backends
+def test_the_denoising_density_is_that_of_the_noisy_vectors():
+    """Of N(0, I), E = sigma² log p_sigma: a parabola with 1 / (1 + sigma²); its slope is that which is written out."""
+    z = np.random.default_rng(2).normal(size=(N, 2))
+    prior = DenoisingDensity(Gaussian(2), sigma=0.5, hidden_size=32, steps=400, batch_size=128, walk=40).fit(z)
+    points = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, -1.0], [1.0, 1.0]])
+    density = prior.log_density(points)
+    width = z.var() + 0.25 * prior.width**2
+    np.testing.assert_allclose(density - density[0], -0.5 * (points**2).sum(axis=1) / width, atol=0.12)
+    y, h = np.array([[0.3, -0.7]], "float32"), 1e-2
+    slope = [
+        (float(prior.network.energy(y + step)[0]) - float(prior.network.energy(y - step)[0])) / (2 * h)
+        for step in (np.array([[h, 0]], "float32"), np.array([[0, h]], "float32"))
+    ]
+    written = -np.asarray(prior._noise(y, 0.5))[0] * 0.5
+    np.testing.assert_allclose(written, slope, atol=2e-3)
+    draws = prior.sample(600, seed=3)
+    assert abs(draws.mean()) < 0.15
+    assert draws.std() == pytest.approx(1, abs=0.2)
+
+
+@pytest.mark.backends
+def test_codes_that_go_together():
+    """The second code is always the first plus one: the prior learns it, and its probabilities are one in all."""
+    latent = FiniteScalarQuantized((3, 2), num_slots=2)
+    first = np.random.default_rng(0).integers(0, 6, 600)
+    codes = np.stack([first, (first + 1) % 6], axis=1).astype("int32")
+    z = np.asarray(latent.codes_to_z(codes))
+    prior = CodePrior(latent, hidden_size=16, num_layers=1, epochs=40, learning_rate=1e-2).fit(z)
+    drawn = np.asarray(latent.z_to_codes(prior.sample(500, seed=1)))
+    assert np.mean(drawn[:, 1] == (drawn[:, 0] + 1) % 6) > 0.95
+    assert len(np.unique(drawn[:, 0])) == 6
+    every = np.stack(np.meshgrid(np.arange(6), np.arange(6)), axis=-1).reshape(-1, 2).astype("int32")
+    assert np.exp(prior.log_prob(np.asarray(latent.codes_to_z(every)))).sum() == pytest.approx(1, abs=1e-4)
+    assert prior.log_prob(z).mean() == pytest.approx(-math.log(6), abs=0.15)
+
+
+def test_draws_lie_on_the_sphere():
+    latent = VonMisesFisher(4, concentration=3.0)
+    z = latent.nearest(np.random.default_rng(0).normal([2, 0, 0, 0], size=(200, 4)))
+    draws = GaussianFit(latent).fit(z).sample(500)
+    np.testing.assert_allclose(np.linalg.norm(draws, axis=1), 1, atol=1e-5)
+    assert draws[:, 0].mean() == pytest.approx(z[:, 0].mean(), abs=0.05)
+    np.testing.assert_array_equal(Standard(latent).sample(5, 1), latent.sample_prior(5, 1))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda latent: GaussianFit(latent, covariance="round"), "'full' or 'diagonal'"),
+        (lambda latent: Mixture(latent, components=0), "`components` 1 or more"),
+        (lambda latent: ScoreMatching(latent, lowest=5.0), "lowest <= highest"),
+        (lambda latent: ScoreMatching(latent, stride=2.0), "`stride` between 0 and 1"),
+        (lambda latent: DenoisingDensity(latent, sigma=0), "`sigma` must be"),
+        (lambda latent: CodePrior(latent), "discrete latents"),
+        (lambda latent: GaussianFit(latent).fit(np.zeros((1, 2))), "two latent vectors"),
+    ],
+)
+def test_wrong_options(make, message):
+    with pytest.raises(InputError, match=message):
+        make(Gaussian(2))
+    assert set(PRIORS) == {"standard", "gaussian", "mixture", "score-matching", "denoising-density", "codes"}

@@ -1,0 +1,259 @@
+"""Encoders, decoders, and the estimator on top of them."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from nlpgen import Bert, BertConfig, TextVAE
+from nlpgen.errors import CheckpointCorrupt, CheckpointNotFound, ConfigError, InputError, InputWarning
+from nlpgen.vae import BatchNormGaussian, Gaussian, VectorQuantized, VonMisesFisher
+from nlpgen.vae.decoders import DECODERS
+from nlpgen.vae.encoders import ENCODERS
+from nlpgen.vae.lines import Lines
+from tests.helpers import array, assert_close, random_weights, untrained
+from tests.vae.helpers import LINES, tokenizer
+
+TOKENIZER = tokenizer()
+SMALL = {"embedding_size": 6, "hidden_size": 8, "num_layers": 2, "dropout": 0.0}
+FORMS = [(decoder, inject) for decoder, cls in DECODERS.items() for inject in cls.injections]
+
+
+def new_model(latent=None, longest=14, **options):
+    """A model with random weights that are not small."""
+    model = TextVAE(TOKENIZER, latent or Gaussian(3, seed=0), **SMALL | options).new_model(longest)
+    random_weights(model)
+    model.kl_weight.assign(1.0)
+    model.encoder_gradient.assign(1.0)
+    model.token_bias.assign(np.zeros(len(TOKENIZER.vocab)))
+    return model
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A model that knows its lines by heart."""
+    latent = BatchNormGaussian(8, gamma=0.7)
+    vae = TextVAE(
+        TOKENIZER,
+        latent,
+        encoder="cnn",
+        decoder="transformer",
+        hidden_size=64,
+        dropout=0.0,
+        epochs=60,
+        batch_size=20,
+        learning_rate=5e-3,
+    )
+    return vae.fit(LINES, validation_data=LINES[:10])
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize(("decoder", "inject"), FORMS)
+def test_what_is_written_step_by_step_is_what_all_at_once_would_choose(decoder, inject):
+    model = new_model(decoder=decoder, inject=inject)
+    z = np.random.default_rng(1).normal(size=(4, 3)).astype("float32")
+    inputs = {"z": z, "noise": np.zeros((4, 9), "float32")}
+    inputs |= {"temperature": np.ones(4, "float32"), "top_p": np.ones(4, "float32")}
+    ids = array(model.generate(inputs))
+    assert ids.shape == (4, 9)
+    read = np.concatenate([np.full((4, 1), TOKENIZER.cls_id), ids[:, :-1]], axis=1).astype("int32")
+    logits = array(model.projection(model.decoder(read, z)))
+    ended = np.cumsum(ids == TOKENIZER.eos_id, axis=1) - (ids == TOKENIZER.eos_id) > 0
+    np.testing.assert_array_equal(logits.argmax(-1)[~ended], ids[~ended])
+    assert (ids[ended] == TOKENIZER.eos_id).all()
+    assert np.abs(array(model.projection(model.decoder(read, -z))) - logits).max() > 1e-2  # z matters
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize(("decoder", "inject"), FORMS)
+def test_later_tokens_padding_and_other_rows_change_nothing(decoder, inject):
+    model = new_model(decoder=decoder, inject=inject)
+    batch = Lines(TOKENIZER, [LINES[0], LINES[0] + "人"], 14).batch([0, 1])
+    z = np.random.default_rng(1).normal(size=(2, 3)).astype("float32")
+    both = array(model.token_losses(batch | {"z": z}))
+    short = Lines(TOKENIZER, LINES[:1], 14)
+    alone = array(model.token_losses(short.batch([0]) | {"z": z[:1]}))
+    n = short.lengths[0] - 1
+    assert_close(alone[0, :n], both[0, :n])
+    assert not both[0, n:].any()
+    other = {name: x.copy() for name, x in batch.items()}
+    other["token_ids"][0, 5:] = 9
+    np.testing.assert_allclose(array(model.token_losses(other | {"z": z}))[0, :4], both[0, :4], rtol=1e-5)
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_padding_and_other_rows_change_no_features(encoder):
+    model = new_model(encoder=encoder)
+    batch = Lines(TOKENIZER, [LINES[0], LINES[0] + "人人"], 14).batch([0, 1])
+    both = array(model.features(batch))
+    alone = array(model.features({name: x[:1, : batch["padding_mask"][0].sum()] for name, x in batch.items()}))
+    assert_close(alone[0], both[0])
+    assert np.abs(both[0] - both[1]).max() > 1e-3
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize(("decoder", "inject"), [("lstm", "concat"), ("transformer", "memory"), ("cnn", "conditional")])
+def test_every_weight_is_trained(decoder, inject):
+    encoder = {"lstm": "lstm", "transformer": "transformer", "cnn": "cnn"}[decoder]
+    model = new_model(encoder=encoder, decoder=decoder, inject=inject, bag_of_words=0.5)
+    batch = Lines(TOKENIZER, LINES, 14).batch(np.arange(40))
+    assert untrained(model, batch, model.objective) == []
+
+
+@pytest.mark.backends
+def test_word_dropout_hides_what_the_decoder_reads_in_training_only():
+    model = new_model(word_dropout=0.99)
+    batch = Lines(TOKENIZER, LINES, 14).batch(np.arange(8)) | {"z": np.ones((8, 3), "float32")}
+    plain = array(model.token_losses(batch))
+    assert_close(array(model.token_losses(batch)), plain)
+    hidden = array(model.token_losses(batch, training=True))
+    assert np.abs(hidden - plain).max() > 0.02
+    np.testing.assert_allclose(hidden[:, 0], plain[:, 0], rtol=1e-5)  # the start is never hidden
+
+
+@pytest.mark.backends
+def test_terms_of_the_loss():
+    model = new_model(bag_of_words=0.5, latent=VonMisesFisher(4, target_kl=2.0, seed=0))
+    batch = Lines(TOKENIZER, LINES, 14).batch(np.arange(6))
+    terms = {name: array(x) for name, x in model(batch).items()}
+    assert terms["kl"] == pytest.approx(2.0, rel=1e-6)
+    model.kl_weight.assign(0.25)
+    expected = terms["reconstruction"].mean() + 0.25 * 2.0 + 0.5 * terms["bag_of_words"].mean()
+    found = array(model.objective({name: ops.convert_to_tensor(x) for name, x in terms.items()}))
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.backends
+def test_it_learns_its_lines(trained):
+    """A few lines by heart: reconstructions, the way between two, and z that matters."""
+    assert trained.history_[-1]["reconstruction"] < 0.3 * trained.history_[0]["reconstruction"]
+    again = trained.reconstruct(LINES)
+    assert np.mean([a == b for a, b in zip(again, LINES, strict=True)]) > 0.6
+    path = trained.interpolate(LINES[0], LINES[5], steps=5)
+    assert len(path) == 5
+    assert [path[0], path[-1]] == trained.reconstruct([LINES[0], LINES[5]])
+    assert trained.reconstruct(LINES[0]) == again[0]
+    z = trained.encode(LINES)
+    assert z.shape == (len(LINES), 8)
+    assert_close(trained.encode(LINES[3]), z[3])
+    assert trained.decode(z[3]) == again[3]
+    # The mean of a dimension has variance gamma², by calibration to the lines.
+    np.testing.assert_allclose(z.std(axis=0), 0.7, rtol=0.15)
+    texts = trained.sample(6, seed=1)
+    assert texts == trained.sample(6, seed=1) != trained.sample(6, seed=2)
+    assert set("".join(texts)) <= set("".join(LINES))
+    assert trained.sample(6, seed=1, top_p=0.5) != texts
+    shifted = trained.shift(LINES[0], towards=LINES[:3], away_from=LINES[:3], strength=2.0)
+    assert shifted == again[0]
+    assert trained.score(LINES) > -40
+
+
+def test_sampling_follows_the_softmax():
+    """Of one position: shares of 4,000 draws within four standard errors; a nucleus has the likely ones only."""
+    from nlpgen.vae.decoding import greedy, nucleus, sampled
+
+    logits = np.log(np.array([0.5, 0.3, 0.15, 0.05], "float32"))
+    rows = np.tile(logits, (4000, 1)).astype("float32")
+    noise = np.random.default_rng(0).random(4000).astype("float32")
+    one = np.ones(4000, "float32")
+    shares = np.bincount(array(sampled(rows, noise, one, one)), minlength=4) / 4000
+    np.testing.assert_allclose(shares, [0.5, 0.3, 0.15, 0.05], atol=4 * np.sqrt(0.25 / 4000))
+    shares = np.bincount(array(nucleus(rows, noise, one, 0.75 * one)), minlength=4) / 4000
+    np.testing.assert_allclose(shares, [0.625, 0.375, 0, 0], atol=4 * np.sqrt(0.25 / 4000))
+    cold = np.bincount(array(sampled(rows, noise, 0.5 * one, one)), minlength=4) / 4000
+    expected = np.array([0.5, 0.3, 0.15, 0.05]) ** 2
+    np.testing.assert_allclose(cold, expected / expected.sum(), atol=4 * np.sqrt(0.25 / 4000))
+    assert (array(greedy(rows[:3], noise, one, one)) == 0).all()
+
+
+@pytest.mark.backends
+def test_saved_and_loaded_it_is_the_same(trained, tmp_path):
+    trained.save(tmp_path / "vae")
+    twin = TextVAE.load(tmp_path / "vae")
+    np.testing.assert_array_equal(twin.encode(LINES[:5]), trained.encode(LINES[:5]))
+    assert twin.sample(4, seed=3) == trained.sample(4, seed=3)
+    assert twin.history_ == trained.history_
+    assert twin.get_params()["hidden_size"] == 64
+    twin.save(tmp_path / "vae", dtype="float16")  # takes the place of the old one
+    half = TextVAE.load(tmp_path / "vae")
+    np.testing.assert_allclose(half.encode(LINES[:5]), trained.encode(LINES[:5]), atol=2e-2)
+
+
+def test_faults_of_saved_folders(trained, tmp_path):
+    with pytest.raises(CheckpointNotFound, match=r"TextVAE\.save"):
+        TextVAE.load(tmp_path / "nothing")
+    folder = tmp_path / "vae"
+    trained.save(folder)
+    weights = (folder / "vae.safetensors").read_bytes()
+    (folder / "vae.safetensors").write_bytes(weights[:-1] + b"?")
+    with pytest.raises(CheckpointCorrupt, match="not what"):
+        TextVAE.load(folder)
+    about = json.loads((folder / "vae.json").read_text(encoding="utf-8"))
+    (folder / "vae.json").write_text(json.dumps(about | {"format_version": 99}), encoding="utf-8")
+    with pytest.raises(ConfigError, match="format version 99"):
+        TextVAE.load(folder)
+
+
+def test_a_pretrained_encoder(tmp_path):
+    config = BertConfig(
+        vocab_size=len(TOKENIZER.vocab),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        max_position_embeddings=20,
+    )
+    bert = Bert(config)
+    bert.build()
+    bert.tokenizer = TOKENIZER
+    before = bert.get_weights()
+    vae = TextVAE(TOKENIZER, VectorQuantized(4, num_codes=8, num_slots=2), bert, "cnn", hidden_size=8, epochs=1)
+    vae.fit(LINES)
+    for old, new in zip(before, bert.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    assert not np.array_equal(before[0], vae.model_.encoder.backbone.get_weights()[0])
+    vae.save(tmp_path / "vae")
+    np.testing.assert_array_equal(TextVAE.load(tmp_path / "vae").encode(LINES[:5]), vae.encode(LINES[:5]))
+
+
+def test_the_same_seed_gives_the_same_model():
+    def losses(seed):
+        keras.utils.set_random_seed(0)  # PyTorch draws dropout from its own generator
+        vae = TextVAE(TOKENIZER, Gaussian(2), "cnn", "cnn", hidden_size=8, epochs=2, seed=seed, word_dropout=0.2)
+        return [record["loss"] for record in vae.fit(LINES).history_]
+
+    first = losses(1)
+    assert losses(1) == first
+    assert losses(2) != first
+
+
+def test_all_wrong_options_are_named_at_once():
+    vae = TextVAE("tokenizer", "latent", encoder="rnn", decoder="gpt", epochs=0, dropout=1.0, max_length=2, clip=-1)
+    with pytest.raises(InputError) as error:
+        vae.fit(LINES)
+    for name in ("tokenizer", "latent", "encoder", "decoder", "epochs", "dropout", "max_length", "clip"):
+        assert f"`{name}`" in str(error.value)
+    with pytest.raises(InputError, match="`inject` of the decoder 'lstm' must be one of concat"):
+        TextVAE(TOKENIZER, inject="memory").fit(LINES)
+    with pytest.raises(InputError, match="learned nothing yet"):
+        TextVAE(TOKENIZER).encode(LINES)
+    with pytest.raises(InputError, match="one line of text or more"):
+        TextVAE(TOKENIZER).fit([])
+
+
+def test_wrong_inputs(trained):
+    with pytest.raises(InputError, match=r"shape \(n, 8\)"):
+        trained.decode(np.zeros((2, 5)))
+    with pytest.raises(InputError, match=r"lines\[1\]. has no token"):
+        trained.encode(["白", ""])
+    with pytest.raises(InputError, match="`n` must be"):
+        trained.sample(0)
+    with pytest.raises(InputError, match="`kind` must be one of 'standard'"):
+        trained.fit_prior(LINES, "flow")
+    with pytest.raises(InputError, match="CodePrior is a prior of discrete latents"):
+        trained.fit_prior(LINES, "codes")
+    with pytest.warns(InputWarning, match="1 of 1 lines have more than 1"):
+        trained.encode(["白" * 50])
