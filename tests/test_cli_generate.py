@@ -11,7 +11,7 @@ from nlpgen.generation import Sample
 
 
 def test_generate_prints_what_generate_gives(capsys, monkeypatch):
-    lm = CausalLM.from_pretrained("gpt-tiny-zh")
+    lm = CausalLM.from_pretrained("gpt-tiny-zh", num_hidden_layers=1)
     monkeypatch.setattr("nlpgen.cli_generate._model", lambda options: lm)
     prompts, sampler = ["今天天气", "春眠"], Sample(top_k=5, seed=1)
     expected = lm.generate(prompts, sampler, max_new_tokens=6, return_scores=True)
