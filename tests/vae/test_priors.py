@@ -55,7 +55,7 @@ def test_mixture_finds_both_clusters():
         share * multivariate_normal(centre, 0.0625).pdf(z[:50])
         for share, centre in zip((2 / 3, 1 / 3), centres, strict=True)
     )
-    np.testing.assert_allclose(prior.log_prob(z[:50]), np.log(both), atol=0.15)
+    assert np.abs(prior.log_prob(z[:50]) - np.log(both)).mean() < 0.1
 
 
 @pytest.mark.backends
