@@ -12,7 +12,8 @@ TORCH = ["torch>=2.10"]  # below, torch.load(weights_only=True) can be made to r
 ONNX = ["onnx>=1.17", "onnxruntime>=1.20", "tf2onnx>=1.17"]
 PLOT = ["matplotlib>=3.8", "tensorboard>=2.18"]
 SKLEARN = ["scikit-learn>=1.4"]
-TEST = [*PLOT, *ONNX, *SKLEARN, "pytest>=8", "pytest-xdist>=3.7", "setuptools>=77", "transformers>=4.50"]
+OVERLAP = ["sacrebleu>=2.4", "rouge-score>=0.1.2"]
+TEST = [*PLOT, *ONNX, *SKLEARN, *OVERLAP, "pytest>=8", "pytest-xdist>=3.7", "setuptools>=77", "transformers>=4.50"]
 BENCH = [*ONNX, "psutil>=5.9", "transformers>=4.50"]
 DEV = ["ruff>=0.9"]
 
@@ -45,6 +46,7 @@ setup(
         "onnx": ONNX,
         "plot": PLOT,
         "sklearn": SKLEARN,
+        "overlap": OVERLAP,
         "test": TEST,
         "bench": BENCH,
         "dev": [*JAX, *TORCH, *PLOT, *TEST, *BENCH, *DEV],

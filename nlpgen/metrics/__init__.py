@@ -1,3 +1,4 @@
+from nlpgen.metrics.overlap import OverlapScores, overlap_scores
 from nlpgen.metrics.significance import (
     Difference,
     McNemar,
@@ -14,6 +15,7 @@ from nlpgen.metrics.spans import SpanScores, span_scores
 __all__ = [
     "Difference",
     "McNemar",
+    "OverlapScores",
     "SpanScores",
     "accuracy",
     "combined_p",
@@ -21,6 +23,7 @@ __all__ = [
     "macro_f1",
     "mcnemar",
     "mean_sd",
+    "overlap_scores",
     "paired_bootstrap",
     "span_scores",
 ]
