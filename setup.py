@@ -13,7 +13,14 @@ ONNX = ["onnx>=1.17", "onnxruntime>=1.20", "tf2onnx>=1.17"]
 PLOT = ["matplotlib>=3.8", "tensorboard>=2.18"]
 SKLEARN = ["scikit-learn>=1.4"]
 SEARCH = ["bm25s>=0.3.9"]
-TEST = [*PLOT, *ONNX, *SKLEARN, *SEARCH, "pytest>=8", "pytest-xdist>=3.7", "setuptools>=77", "transformers>=4.50"]
+OVERLAP = ["sacrebleu>=2.4", "rouge-score>=0.1.2"]
+TEST = [
+    *(PLOT + ONNX + SKLEARN + SEARCH + OVERLAP),
+    "pytest>=8",
+    "pytest-xdist>=3.7",
+    "setuptools>=77",
+    "transformers>=4.50",
+]
 BENCH = [*ONNX, "psutil>=5.9", "transformers>=4.50"]
 DEV = ["ruff>=0.9"]
 
@@ -47,6 +54,7 @@ setup(
         "plot": PLOT,
         "sklearn": SKLEARN,
         "search": SEARCH,
+        "overlap": OVERLAP,
         "test": TEST,
         "bench": BENCH,
         "dev": [*JAX, *TORCH, *PLOT, *TEST, *BENCH, *DEV],

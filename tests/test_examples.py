@@ -38,6 +38,33 @@ def test_named_entities(capsys):
     assert float(scores[1]) >= 0.4  # patterns and names that were not learned, with a tiny model
 
 
+def test_generate_text(capsys):
+    example("generate_text").main(["--heads", "山水", "--characters", "3", "--max-new-tokens", "4"])
+    out = capsys.readouterr().out
+    assert re.search(r"^stream: 今天天气不错，.+$", out, re.MULTILINE)
+    assert re.search(r"^poem:   山[一-鿿]{2}，水[一-鿿]{2}。$", out, re.MULTILINE)
+
+
+def test_train_unilm_learns_the_pairs_of_a_folder(capsys, tmp_path):
+    pairs = "春风\t秋月\n红花\t绿叶\n青山\t碧水\n白云\t黄叶\n"
+    for name in ("train", "test"):
+        (tmp_path / f"{name}.tsv").write_text(pairs, encoding="utf-8")
+    example("train_unilm").main(["--data", str(tmp_path), "--epochs", "40", "--max-new-tokens", "8"])
+    out = capsys.readouterr().out
+    assert "春风 → 秋月 (reference: 秋月)" in out
+    assert float(re.search(r"chrF (\S+), ", out)[1]) > 90  # by heart
+
+
+def test_conditional_generation_writes_the_class_that_is_wanted(capsys, tmp_path):
+    path = tmp_path / "reviews.tsv"
+    path.write_text("房间干净\t正面\n房间太吵\t负面\n" * 4, encoding="utf-8")
+    arguments = ["--data", str(path), "--epochs", "60", "--batch-size", "8", "--count", "1", "--max-length", "8"]
+    example("conditional_generation").main([*arguments, "--prompt", "房间"])
+    out = capsys.readouterr().out
+    assert "正面: 房间干净" in out
+    assert "负面: 房间太吵" in out
+
+
 PROMPT_EXAMPLES = ("zero_shot", "few_shot_pet", "p_tuning", "p_tuning_gpt", "semi_supervised", "pair_classification")
 MARGIN = 0.13  # other processors and versions round otherwise: three of 24 texts, one of 8 pairs
 

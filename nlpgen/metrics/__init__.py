@@ -1,4 +1,5 @@
 from nlpgen.metrics.generation import BigramModel, bleu, distinct_n, self_bleu, token_f1
+from nlpgen.metrics.overlap import OverlapScores, overlap_scores
 from nlpgen.metrics.reading import READING_METRICS, question_scores, reading_scores
 from nlpgen.metrics.significance import (
     Difference,
@@ -18,6 +19,7 @@ __all__ = [
     "BigramModel",
     "Difference",
     "McNemar",
+    "OverlapScores",
     "SpanScores",
     "accuracy",
     "bleu",
@@ -27,6 +29,7 @@ __all__ = [
     "macro_f1",
     "mcnemar",
     "mean_sd",
+    "overlap_scores",
     "paired_bootstrap",
     "question_scores",
     "reading_scores",
