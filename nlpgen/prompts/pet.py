@@ -61,7 +61,7 @@ class PETClassifier(PromptClassifier):
         distill: whether a `TextClassifier` is trained on what the ensemble says of the unlabelled texts, and predicts
             in its place; needs `unlabeled`.
         patience: epochs without a better score on the validation data after which training ends; `None` for all.
-        seed: of dropout, masks and the order of the texts.
+        seed: of dropout (but on PyTorch, see `TextClassifier`), masks and the order of the texts.
         verbose: whether a line is printed for each epoch.
 
     Attributes:
