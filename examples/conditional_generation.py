@@ -4,9 +4,7 @@
 
 Turns the embedded bert-tiny-zh into a language model (`application="lm"`) with conditional layer normalization, as in
 bert4keras' example, and trains it on examples/data/reviews_train.tsv and reviews.tsv (our own writing). So few texts
-are mostly learned by heart. Your own: --data FILE, a text, a tab and a label on each line. With seed 0 it prints
-
-    @C
+show the way, not what a model can reach. Your own: --data FILE, a text, a tab and a label on each line.
 """
 
 import argparse

@@ -3,9 +3,7 @@
     python examples/generate_text.py
 
 The embedded gpt-tiny-zh has seen a fifth of a small corpus: it knows phrases and the shape of a poem, and makes little
-sense beyond. The form of the poem is kept by a constraint, whatever the model. With seed 0 it prints
-
-    @T
+sense beyond. The form of the poem is kept by a constraint, whatever the model.
 """
 
 import argparse

@@ -5,9 +5,7 @@
 Trains the embedded bert-tiny-zh on the pairs of examples/data/couplets/train.tsv (our own writing, from few words, and
 so easier than real couplets) and answers those of test.tsv with a beam of 4. Your own pairs, classical and modern
 sentences for instance: --data FOLDER with a train.tsv and a test.tsv, a source, a tab and a target on each line. The
-scores need `pip install 'nlpgen[overlap]'`. With seed 0 it prints
-
-    @U
+scores need `pip install 'nlpgen[overlap]'`.
 """
 
 import argparse

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from nlpgen import MaskedLM
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -49,10 +51,12 @@ def test_train_unilm_learns_the_pairs_of_a_folder(capsys, tmp_path):
     pairs = "春风\t秋月\n红花\t绿叶\n青山\t碧水\n白云\t黄叶\n"
     for name in ("train", "test"):
         (tmp_path / f"{name}.tsv").write_text(pairs, encoding="utf-8")
-    example("train_unilm").main(["--data", str(tmp_path), "--epochs", "40", "--max-new-tokens", "8"])
+    arguments = ["--data", str(tmp_path), "--epochs", "40", "--max-new-tokens", "8", "--save", str(tmp_path / "saved")]
+    example("train_unilm").main(arguments)
     out = capsys.readouterr().out
     assert "春风 → 秋月 (reference: 秋月)" in out
     assert float(re.search(r"chrF (\S+), ", out)[1]) > 90  # by heart
+    assert MaskedLM.from_pretrained(tmp_path / "saved").tokenizer is not None
 
 
 def test_conditional_generation_writes_the_class_that_is_wanted(capsys, tmp_path):
