@@ -187,10 +187,10 @@ def _sharing(x, keys):
     width, groups = _shares(x, keys)
     if width == groups == 1:
         return x
-    n, (rows, heads) = ops.shape(x)[2], keys.shape[:2]
+    n, size, (rows, heads) = ops.shape(x)[2], ops.shape(x)[3], keys.shape[:2]
     if width > 1:
-        x = ops.transpose(ops.reshape(x, (rows, width, heads, groups * n, x.shape[3])), (0, 2, 1, 3, 4))
-    return ops.reshape(x, (-1, heads, width * groups * n, x.shape[-1]))
+        x = ops.transpose(ops.reshape(x, (rows, width, heads, groups * n, size)), (0, 2, 1, 3, 4))
+    return ops.reshape(x, (-1, heads, width * groups * n, size))
 
 
 def _each_alone(x, queries, keys):

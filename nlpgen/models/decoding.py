@@ -37,7 +37,7 @@ class Decoding(keras.Model):
         self.jit_compile = lm.jit_compile
         self.built = True
 
-    def call(self, inputs):
+    def call(self, inputs, training=None):
         sampler, lm = self.sampler, self.lm
         ends = Ends(self.end_ids, inputs["min_new_tokens"], stops=inputs.get("stops"))
         rules = {name: inputs.get(name) for name in ("repetition_penalty", "allowed", "forced")}
@@ -100,7 +100,7 @@ class TokenScoring(keras.Model):
         self.jit_compile = lm.jit_compile
         self.built = True
 
-    def call(self, inputs):
+    def call(self, inputs, training=None):
         logits = ops.cast(self.lm(inputs["model"]), "float32")
         found = ops.take_along_axis(logits, inputs["targets"][:, :, None], axis=2)[:, :, 0]
         return found - ops.logsumexp(logits, axis=2)

@@ -337,7 +337,7 @@ def test_electra_saved_alone(format, tmp_path):
         (MaskedLM, "hf_electra_disc", r"Electra has no head 'masked_lm'. It has: replaced_tokens"),
         (ReplacedTokenDetector, "hf_electra_mlm", r"ElectraGenerator has no head 'replaced_tokens'. It has: masked_lm"),
         (PooledEncoder, "hf_electra_disc", r"no head 'pooler'. It has: replaced_tokens"),
-        (NextSentence, "hf_roberta_mlm", r"no head 'next_sentence'. It has: masked_lm, pooler"),
+        (NextSentence, "hf_roberta_mlm", r"no head 'next_sentence'. It has: masked_lm .*, pooler"),
     ],
 )
 def test_a_head_that_is_not_there(cls, folder, message):
@@ -355,7 +355,7 @@ def test_ernie_under_the_names_of_bert(tmp_path):
     np.testing.assert_array_equal(array(MaskedLM.from_pretrained(tmp_path / "out")(X)), array(model(X)))
     config = tmp_path / "out" / "config.json"
     config.write_text(config.read_text().replace('"ernie"', '"bert"'))
-    with pytest.raises(ConfigError, match="Its tensors are named as those of 'ernie'"):
+    with pytest.raises(ConfigError, match="has model_type 'bert', but the tensors are named as those of 'ernie'"):
         MaskedLM.from_pretrained(tmp_path / "out")
     with pytest.raises(ConfigError, match=r"not those of a Bert. Use Ernie\."):
         Bert.from_pretrained(tmp_path / "out")

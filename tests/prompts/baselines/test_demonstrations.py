@@ -128,5 +128,5 @@ def test_several_fields(embedded, monkeypatch):
     np.testing.assert_allclose(classifier.predict_proba(columns), found, rtol=1e-6)
     shown = {embedded.tokenizer.decode(ids) for ids in seen[0][1]}
     assert shown == {"下雨了？是，地湿了", "下雨了？不，天晴了"}
-    with pytest.raises(InputError, match="must be a tuple of 2 strings"):
+    with pytest.raises(InputError, match="the fields a, b, but the first input has 1 parts"):
         classifier.predict(["他在家"])
