@@ -70,7 +70,7 @@ def test_seeds_reproduce_on_every_backend(lm):
 
 
 def test_streaming_gives_what_generate_gives(lm):
-    for options in ({"sampler": Greedy()}, {"sampler": Sample(seed=1, top_k=5), "stop": "，"}):
+    for options in ({"sampler": Greedy()}, {"sampler": Sample(seed=1, top_k=5), "stop": "。"}):
         pieces = list(lm.stream(PROMPTS[0], max_new_tokens=8, **options))
         assert "".join(pieces) == lm.generate(PROMPTS[0], max_new_tokens=8, **options)
         assert len(pieces) > 1
