@@ -10,6 +10,8 @@ from nlpgen.models.architectures import architecture_of
 from nlpgen.models.labels import check_text_backbone, options_in
 from nlpgen.reading.scoring import HIDDEN, pointer_span_scores, slot_span_scores
 
+COLUMNS = ("columns", "column_mask", "distinct")  # inputs that the backbone has no use for
+
 
 @keras.saving.register_keras_serializable("nlpgen")
 class SlotModel(MaskedLM):
@@ -44,11 +46,13 @@ class SlotModel(MaskedLM):
     def head_config(self):
         return {} if self.reader is None else {"head": {"reader": self.reader}}
 
+    def check_inputs(self, inputs):
+        super().check_inputs(_without_columns(inputs))
+
     def call(self, inputs, training=None):
         if inputs.get("columns") is None:
             return super().call(inputs)
-        backbone_inputs = {name: x for name, x in inputs.items() if name in self.backbone.input_names}
-        hidden = self.backbone(backbone_inputs)  # (batch, slots, hidden_size)
+        hidden = self.backbone(_without_columns(inputs))  # (batch, slots, hidden_size)
         mask = ops.cast(inputs["column_mask"], "bool")[:, None, :]
         ids = ops.take_along_axis(inputs["token_ids"], inputs["columns"], axis=1)
         if inputs.get("distinct") is None:
@@ -141,9 +145,11 @@ class PointerModel(PretrainedModel):
             self.backbone.build()
         self.pointers.build((None, None, self.backbone.config.hidden_size))
 
+    def check_inputs(self, inputs):
+        super().check_inputs(_without_columns(inputs))
+
     def call(self, inputs, training=None):
-        backbone_inputs = {name: x for name, x in inputs.items() if name in self.backbone.input_names}
-        hidden = self.backbone(backbone_inputs | {"positions": inputs["columns"]})
+        hidden = self.backbone(_without_columns(inputs) | {"positions": inputs["columns"]})
         scores = ops.cast(self.pointers(self.dropout(hidden)), "float32")
         mask = ops.cast(inputs["column_mask"], "bool")[:, None, :]
         return ops.where(mask, ops.transpose(scores, (0, 2, 1)), HIDDEN)
@@ -154,3 +160,10 @@ class PointerModel(PretrainedModel):
 
     def get_config(self):
         return super().get_config() | {"dropout": self.dropout.rate, "reader": self.reader}
+
+
+def _without_columns(inputs):
+    """The inputs of the backbone; what is no dict, it refuses."""
+    if not isinstance(inputs, dict):
+        return inputs
+    return {name: x for name, x in inputs.items() if name not in COLUMNS}

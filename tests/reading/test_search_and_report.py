@@ -101,7 +101,7 @@ def test_ask(tmp_path, capsys):
     folder.mkdir()
     (folder / "a.txt").write_text("天地人\n\n甲乙丙丁日月山水\n", "utf-8")
     MLMReader(tiny_mlm(), **SMALL, threshold=0.0).save(tmp_path / "reader")
-    arguments = ["ask", str(folder), "日月？", "--reader", str(tmp_path / "reader"), "--top-k", "2"]
+    arguments = ["ask", "--reader", str(tmp_path / "reader"), "--top-k", "2", str(folder), "日月？"]
     assert main([*arguments, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["question"] == "日月？"

@@ -93,24 +93,27 @@ class Langevin(Scaled):
 
 
 class ScoreMatching(Langevin):
-    """Annealed denoising score matching: one network for all of many noise levels, and a walk from the highest to the
-    lowest, with a last step without noise (Song & Ermon, 2019, https://arxiv.org/abs/1907.05600; Li, Chen & Sommer,
-    2019, https://arxiv.org/abs/1910.07762).
+    """Denoising score matching: one network for all of many noise levels (Song & Ermon, 2019,
+    https://arxiv.org/abs/1907.05600; Li, Chen & Sommer, 2019, https://arxiv.org/abs/1910.07762).
+
+    Draws begin at the highest level. At each they walk, then take the step of reverse diffusion to the next, from the
+    lowest one to no noise (Song et al., 2021, https://arxiv.org/abs/2011.13456, algorithm 4, the corrector first).
 
     Args:
         levels: how many.
         highest, lowest: noise levels, where latent vectors have variance 1 in each dimension on average.
+        walk: steps at each level.
         options: see `Langevin`.
     """
 
-    def __init__(self, latent, seed=0, levels=12, highest=4.0, lowest=0.05, **options):
+    def __init__(self, latent, seed=0, levels=40, highest=4.0, lowest=0.05, walk=5, **options):
         if not (isinstance(levels, int) and levels >= 1 and 0 < lowest <= highest):
             raise InputError(
                 "Expected `levels` of 1 or more and 0 < lowest <= highest. "
                 f"Received: levels={levels!r}, lowest={lowest!r}, highest={highest!r}"
             )
         self.levels, self.highest, self.lowest = levels, highest, lowest
-        super().__init__(latent, seed, **options)
+        super().__init__(latent, seed, walk=walk, **options)
 
     def options(self):
         return super().options() | {name: getattr(self, name) for name in ("levels", "highest", "lowest")}
@@ -123,9 +126,15 @@ class ScoreMatching(Langevin):
 
     def _sample(self, n, generator):
         y = generator.normal(size=(n, self.latent.size)) * np.sqrt(1 + self.highest**2)
-        for sigma in self._sigmas():
+        sigmas = self._sigmas()
+        for sigma, following in zip(sigmas, [*sigmas[1:], 0.0], strict=True):
             y = self._walk(y, sigma, generator)
-        return y - self.lowest * self._noise(y, self.lowest)
+            # Without this step the walk would lag a level behind, and know only when it is too late which cluster is
+            # how frequent.
+            removed = sigma**2 - following**2
+            noise = following / sigma * np.sqrt(removed) * generator.normal(size=y.shape)
+            y = y - removed / sigma * self._noise(y, sigma) + noise
+        return y
 
     def _new_network(self):
         return NoiseNetwork(self.latent.size, self.hidden_size)
