@@ -5,7 +5,7 @@
 Learns eight virtual tokens for the embedded gpt-tiny-zh from examples/data/reviews_train.tsv (32 labels), tests on
 reviews.tsv (our own writing). With seed 0 it prints
 
-    @G
+    accuracy 0.75 on 24 texts, from 32 labels
 """
 
 import argparse
