@@ -4,28 +4,26 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Two processes, each with files of its own: one keeps one core busy. With more cores: make test WORKERS=8
 WORKERS ?= 2
-# Where the contracts and the recorded outputs of architectures, layers and decoders are tested.
-CONTRACTS := tests/layers tests/models tests/generation
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test test-backends lint bench clean
+.PHONY: demo test test-all lint bench clean
 
 demo: .venv/installed
 	$(BIN)/python examples/quickstart.py
 
 # A process has one core; PyTorch's threads would only wait for one another.
-test: export OMP_NUM_THREADS = 1
-test: export TF_NUM_INTRAOP_THREADS = 1
-test: export TF_NUM_INTEROP_THREADS = 1
+test test-all: export OMP_NUM_THREADS = 1
+test test-all: export TF_NUM_INTRAOP_THREADS = 1
+test test-all: export TF_NUM_INTEROP_THREADS = 1
 test: .venv/installed-test
-	$(PYTEST)
-	KERAS_BACKEND=jax $(PYTEST) -m backends $(CONTRACTS)
-	KERAS_BACKEND=torch $(PYTEST) -m backends $(CONTRACTS)
+	$(PYTEST) -m "not slow"
+	KERAS_BACKEND=jax $(PYTEST) -m "backends and not slow" tests/models
+	KERAS_BACKEND=torch $(PYTEST) -m "backends and not slow" tests/layers tests/models tests/generation
 
-# All that is marked `backends`, on JAX and PyTorch: estimators too, which takes longer.
-test-backends: export OMP_NUM_THREADS = 1
-test-backends: .venv/installed-test
+# What takes minutes too, and all that is marked `backends` on JAX and PyTorch.
+test-all: .venv/installed-test
+	$(PYTEST)
 	KERAS_BACKEND=jax $(PYTEST) -m backends
 	KERAS_BACKEND=torch $(PYTEST) -m backends
 

@@ -116,6 +116,7 @@ def test_nsp_on_the_model_that_the_others_use(capsys, files, tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_unlabelled_texts(capsys, files):
     unlabeled = ["--unlabeled", REVIEWS.with_name("reviews_unlabeled.txt")]
     options = ["--pattern", "[MASK]好{text}", "--label", "正面=很", "--label", "负面=不", "--epochs", 1, "--seeds", 1]

@@ -108,6 +108,7 @@ def test_reading_comprehension(capsys, tmp_path):
     assert len(re.findall(r"？ → .*\((\d+–\d+|no answer), \d\.\d\d\)", out)) == 5
 
 
+@pytest.mark.slow
 def test_text_vae(capsys):
     example("text_vae").main(["--epochs", "80"])
     out = capsys.readouterr().out
@@ -116,8 +117,7 @@ def test_text_vae(capsys):
 
 
 def test_examples_are_short_and_say_how_to_run_them():
-    for path in (ROOT / "examples").rglob("*.py"):
+    for path in (ROOT / "examples").glob("*.py"):  # folders there hold what several of them share
         text = path.read_text(encoding="utf-8")
         assert len(text.splitlines()) <= 120
-        if path.parent.name == "examples":  # a folder there holds what several of them share
-            assert f"python examples/{path.name}" in text
+        assert f"python examples/{path.name}" in text
