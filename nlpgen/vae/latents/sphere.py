@@ -101,7 +101,8 @@ class SphericalLatent(Latent):
 
     def spread(self, posterior):
         # E|z - E z|² = 1 - A², shared by all axes.
-        length = self._grid_of(posterior).mean_cosine * ops.ones_like(posterior["mean_direction"])
+        cosine = self._grid_of(posterior).mean_cosine if self.learned else self.mean_cosine
+        length = cosine * ops.ones_like(posterior["mean_direction"])
         return ops.sqrt(ops.maximum(1 - ops.square(length), 0.0) / self.size)
 
     def kl_terms(self, posterior):
