@@ -169,6 +169,7 @@ def compiled_optimizer(model, weight_decay, loss=None, loss_weights=None, factor
     else:
         optimizer = adamw(0.0, weight_decay)
     model.compile(optimizer, loss, loss_weights=loss_weights, jit_compile=model.jit_compile)
+    model.optimizer.build(model.trainable_variables)  # or TensorFlow traces the first step twice
     model.compiled_for = options
     return optimizer
 

@@ -30,6 +30,7 @@ def train(vae, data, held_out, callbacks):
     schedule = WarmupStableDecay(vae.learning_rate, total, total // 20, total // 3)
     optimizer = keras.optimizers.Adam(0.0, global_clipnorm=vae.clip)
     model.compile(optimizer, jit_compile=model.jit_compile)
+    optimizer.build(model.trainable_variables)  # or TensorFlow traces the first step twice
     measured = (held_out or data).part(MEASURED)
     params = {
         "epochs": vae.epochs,
