@@ -1,6 +1,6 @@
 """Twenty-two defects of bert4keras and its like, each with the test that would find it here.
 
-The numbers are those of a list that was drawn up before nlpgen was written; a line at each test says what the defect is.
+The numbers are those of a list that was drawn up before nlpgen was written; a line at each test says what is wrong.
 """
 
 import dataclasses
