@@ -15,6 +15,7 @@ INPUTS_THERE = {
     "attention_mask": "padding_mask",
     "decoder_input_ids": "decoder_token_ids",
     "decoder_attention_mask": "decoder_padding_mask",
+    "encoder_outputs": "source",
 }
 
 
