@@ -241,6 +241,19 @@ class T5(Backbone):
         self.encoder.build()
         _build_stack(self)
 
+    def check_inputs(self, inputs):
+        super().check_inputs(inputs)
+        source, seen = inputs.get("source"), inputs.get("padding_mask")
+        if source is None:
+            return
+        wanted = (*(inputs["token_ids"] if seen is None else seen).shape, self.config.hidden_size)
+        pairs = zip(source.shape, wanted, strict=False)
+        if len(source.shape) != 3 or any(None not in pair and pair[0] != pair[1] for pair in pairs):
+            raise InputError(
+                f"`source` must be (batch, source length, hidden_size), here {wanted}. "
+                f"Received: shape {tuple(source.shape)}"
+            )
+
     def embed(self, inputs):
         """`token_ids` to input vectors of the encoder `(batch, source length, hidden_size)`."""
         return self.encoder.embed(inputs)
