@@ -6,7 +6,7 @@ A model with random weights that are not small goes through every form and runti
 form's own library, TensorFlow or safetensors, finds every weight in the file, bit-equal, under the name of the release.
 All others compare outputs on a batch with padding: bit-equal after reading (what transformers wrote, where it has the
 architecture), 1e-5 of scale on the other backends and in transformers, 1e-4 in ONNX Runtime, and in bfloat16 finite,
-with a row that is all padding, and within 0.1 of scale. `make test` checks the same against bert4keras and
+with a row that is all padding, and within 0.1 of scale. `make test-all` checks the same against bert4keras and
 transformers, folder by folder; this script is the overview. "(✓)" marks a form that no other program here knows: it is
 what our reader makes of our writer's files.
 """
@@ -118,7 +118,7 @@ def attempt(check, *args):
     try:
         return check(*args)
     except Exception as error:  # the table says so
-        return f"{type(error).__name__}: {error}".splitlines()[0][:100]
+        return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
 def compared(found, expected, tolerance=0.0):

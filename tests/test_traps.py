@@ -1,10 +1,10 @@
 """Twenty-two defects of bert4keras and its like, each with the test that would find it here.
 
-The numbers are those of a list that was drawn up before nlpgen was written; a line at each test says
-what the defect is. Of number 13 one half is still to come: exact decoding of answers, with a reader that gives them.
+The numbers are those of a list that was drawn up before nlpgen was written; a line at each test says what is wrong.
 """
 
 import dataclasses
+import itertools
 import math
 import re
 import shutil
@@ -15,7 +15,19 @@ import numpy as np
 import pytest
 from keras import ops
 
-from nlpgen import GPT2, T5, Bert, BertConfig, CausalLM, MaskedLM, NextSentence, T5Config, Vocab, WordPieceTokenizer
+from nlpgen import (
+    GPT2,
+    T5,
+    Bert,
+    BertConfig,
+    CausalLM,
+    MaskedLM,
+    MLMReader,
+    NextSentence,
+    T5Config,
+    Vocab,
+    WordPieceTokenizer,
+)
 from nlpgen.checkpoints import dump_weights, load_weights, open_folder
 from nlpgen.checkpoints.safetensors import WEIGHTS, open_safetensors, write_safetensors
 from nlpgen.checkpoints.tensorflow import write_tensorflow
@@ -27,6 +39,7 @@ from nlpgen.models.architectures import ARCHITECTURES
 from nlpgen.prompts import PTuningClassifier
 from nlpgen.training import adamw
 from tests.helpers import GOLDEN, IDS, SEGMENTS, SMALL, array, assert_close, random_weights
+from tests.reading.helpers import tiny_mlm
 
 pytestmark = pytest.mark.backends
 every_architecture = pytest.mark.parametrize("cls", ARCHITECTURES.values(), ids=ARCHITECTURES)
@@ -303,6 +316,40 @@ def test_trap_13_no_masked_token_is_no_nan_and_the_head_runs_where_it_is_asked()
     assert np.asarray(loss).ravel()[0] == 0
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+def test_trap_13_answers_are_the_likeliest_spans_of_the_text():
+    """bert4keras' reader chooses slot by slot, so that it misses the likeliest span; it takes one question a pass, may
+    answer `[UNK]`, and does not know where the answer stands.
+    """
+    mlm, generator = tiny_mlm(), np.random.default_rng(0)
+    pairs = [("天？", "".join(generator.choice(list("甲乙丙金日月"), n))) for n in (8, 8, 8)]
+    options = {"answer_length": 4, "question_length": 6, "passage_length": 12, "stride": 6}
+    answers = MLMReader(mlm, threshold=0.0, **options).answer_batch(pairs)
+    for (question, passage), answer in zip(pairs, answers, strict=True):
+        chances = _chances_of_spans(mlm, question, passage, slots=4)
+        best = max(chances.keys() - {""}, key=chances.get)
+        assert passage[answer.start : answer.end] == answer.text == best
+        assert answer.score == pytest.approx(chances[best] / sum(chances.values()), rel=1e-4)
+    greedy = MLMReader(mlm, decoding="greedy", vote="bert4keras", **options).answer_batch(pairs)
+    assert [each.text for each in greedy] != [each.text for each in answers]
+
+
+def _chances_of_spans(mlm, question, passage, slots):
+    """`{text: chance}` of all spans, one after the other, and of no answer; here each character is a token."""
+    tokenizer = mlm.tokenizer
+    sep, ids = tokenizer.sep_id, tokenizer.ids([passage])[0]
+    row = [tokenizer.cls_id, *[tokenizer.mask_id] * slots, sep, *tokenizer.ids([question])[0], sep, *ids, sep]
+    logits = array(mlm({"token_ids": np.array([row]), "positions": np.arange(1, slots + 1)[None]}))[0]
+    p = np.exp(logits.astype("float64"))
+    p /= p[:, sorted({sep, *ids})].sum(axis=1, keepdims=True)
+    chances = {"": p[0, sep]}
+    for first, last in itertools.combinations_with_replacement(range(len(ids)), 2):
+        n, text = last - first + 1, passage[first : last + 1]
+        if n < slots:
+            chance = math.prod(p[i, ids[first + i]] for i in range(n)) * p[n, sep]
+            chances[text] = chances.get(text, 0.0) + chance
+    return chances
 
 
 def test_trap_14_fit_takes_our_batches():

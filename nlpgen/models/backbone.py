@@ -15,6 +15,7 @@ INPUTS_THERE = {
     "attention_mask": "padding_mask",
     "decoder_input_ids": "decoder_token_ids",
     "decoder_attention_mask": "decoder_padding_mask",
+    "encoder_outputs": "source",
 }
 
 
@@ -234,7 +235,7 @@ class Backbone(PretrainedModel):
             if head == "causal_lm" and "masked_lm" in cls.heads and "lm" in cls.config_class.applications:
                 hint = "From left to right it reads as MaskedLM.from_pretrained(folder, application='lm')."
             raise ConfigError(
-                f"{cls.__name__} has no head {head!r}. It has: {known}. {HEAD_CLASSES[head]} needs the former. {hint}"
+                f"{cls.__name__} has no head {head!r}. It has: {known}. {HEAD_CLASSES[head]} needs {head!r}. {hint}"
             )
         return cls.heads[head]
 

@@ -28,6 +28,10 @@ def signature_of(model, names):
     size = getattr(backbone.config, "condition_size", None)
     if size is not None:
         specs["condition"] = keras.InputSpec(shape=(None, size), dtype="float32", name="condition")
+    if "source" in backbone.input_names:
+        specs["source"] = keras.InputSpec(
+            shape=(None, None, backbone.config.hidden_size), dtype="float32", name="source"
+        )
     known = [name for name in backbone.input_names if name in specs]
     needed = [name for name in ("token_ids", "decoder_token_ids") if name in backbone.export_inputs]
     if not set(needed) <= set(names) <= set(known):

@@ -175,15 +175,16 @@ class T5(Backbone):
     Call arguments:
         inputs: a dict of `token_ids` `(batch, source length)` and `decoder_token_ids` `(batch, length)` and, each
             optional, `padding_mask` and `decoder_padding_mask`, true where a token of source and target may be seen (by
-            default where it is not `pad_token_id`; the target's first always, as it may start with this id), and
-            `positions` `(batch, n)` to compute only these positions of the target in the last block.
+            default where it is not `pad_token_id`; the target's first always, as it may start with this id),
+            `positions` `(batch, n)` to compute only these positions of the target in the last block, and `source`
+            `(batch, source length, hidden_size)`, what the encoder gave: the decoder then works alone.
 
     Returns:
         Hidden states of the target `(batch, length, hidden_size)`, or `(batch, n, hidden_size)`.
     """
 
     encoder_class = T5Encoder
-    input_names = (*T5Encoder.input_names, "decoder_token_ids", "decoder_padding_mask")
+    input_names = (*T5Encoder.input_names, "decoder_token_ids", "decoder_padding_mask", "source")
     config_class = T5Config
     model_type = "t5"
     checkpoint_names = {
@@ -240,6 +241,19 @@ class T5(Backbone):
         self.encoder.build()
         _build_stack(self)
 
+    def check_inputs(self, inputs):
+        super().check_inputs(inputs)
+        source, seen = inputs.get("source"), inputs.get("padding_mask")
+        if source is None:
+            return
+        wanted = (*(inputs["token_ids"] if seen is None else seen).shape, self.config.hidden_size)
+        pairs = zip(source.shape, wanted, strict=False)
+        if len(source.shape) != 3 or any(None not in pair and pair[0] != pair[1] for pair in pairs):
+            raise InputError(
+                f"`source` must be (batch, source length, hidden_size), here {wanted}. "
+                f"Received: shape {tuple(source.shape)}"
+            )
+
     def embed(self, inputs):
         """`token_ids` to input vectors of the encoder `(batch, source length, hidden_size)`."""
         return self.encoder.embed(inputs)
@@ -250,7 +264,9 @@ class T5(Backbone):
                 f"{type(self).__name__} reads a source and a target: give `token_ids` and `decoder_token_ids`. "
                 f"Received: {', '.join(inputs)}. `encode_source` and {self.encoder_class.__name__} read a source alone."
             )
-        source = self.encode_source(inputs, x)
+        source = inputs.get("source")
+        if source is None:
+            source = self.encode_source(inputs, x)
         inputs = {**inputs, "source_keys_values": self.source_keys_values(source)}
         return self.encode_cached(self.embed_decoder(inputs), inputs)[0]
 

@@ -13,7 +13,7 @@ from tests.helpers import array
 from tests.small_models import MAIN, inputs_of, small_model
 
 pytestmark = pytest.mark.backends
-RATES = {"hidden_dropout_prob": 0.5, "attention_probs_dropout_prob": 0.5}
+RATES = {"hidden_dropout_prob": 0.5, "attention_probs_dropout_prob": 0.5, "attention_dropout": 0.5}
 
 
 def _subclasses(cls):
@@ -31,8 +31,6 @@ def test_every_model_can_be_told_that_it_is_trained():
 def test_dropout_is_on_in_training_only(name, head):
     """By `stateless_call`, which is what `fit` uses on JAX; the other backends use `__call__`."""
     model = small_model(name, head, **RATES)
-    if not hasattr(model.backbone.config, "hidden_dropout_prob"):
-        pytest.skip(f"{name} has no dropout")
     _check(model, inputs_of(model))
 
 

@@ -25,6 +25,12 @@ OTHER_INPUTS = [
     ("openai-gpt", "causal_lm", {"segment_ids": IDS, "position_ids": PLACES}, {"shared_segment_embeddings": True}),
     ("llama", "causal_lm", {"position_ids": PLACES, "padding_mask": PLACES != 3}, {}),
     ("t5", "seq2seq_lm", {"decoder_token_ids": TARGET_IDS, "decoder_padding_mask": PLACES != 3}, {}),
+    (
+        "t5",
+        "seq2seq_lm",
+        {"decoder_token_ids": TARGET_IDS, "source": np.linspace(-2, 2, 224, dtype="float32").reshape(2, 7, 16)},
+        {},
+    ),
 ]
 # All in one process: to start one takes longer than to read all the models.
 READER = """
@@ -68,7 +74,7 @@ def test_onnx_with_other_inputs(name, head, inputs, options, tmp_path):
     for left_out in inputs.keys() - needed - {"decoder_token_ids"}:
         other = array(model({name: value for name, value in x.items() if name != left_out}))
         assert other.shape != expected.shape or np.abs(other - expected).max() > 1e-3
-    feeds = [{name: value[:1] for name, value in x.items()}, {name: np.tile(v, (2, 1)) for name, v in x.items()}]
+    feeds = [{name: value[:1] for name, value in x.items()}, {name: np.concatenate([v] * 2) for name, v in x.items()}]
     check_onnx(model, tuple(x), feeds, tmp_path / "model.onnx")
 
 

@@ -100,6 +100,22 @@ def test_the_encoder_alone(folder):
     assert_close(array(model({"token_ids": data[ids]})), data[name])
 
 
+@pytest.mark.backends
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_the_decoder_alone(folder):
+    """On what the other program's encoder gave."""
+    data, exact = golden(folder), golden(folder, "float64")
+    if folder in B4K:
+        model, inputs = bert4keras_model(folder, "lm_linear"), bert4keras_inputs(data, "lm_linear")
+        source, out = "encoder/out_enc", "lm_linear/out_lm"
+        np.testing.assert_array_equal(data["encoder/in0"], inputs["token_ids"])
+    else:
+        model, inputs = Seq2SeqLM.from_pretrained(GOLDEN / folder), transformers_inputs(data)
+        source, out = "out/encoder_last_hidden_state", "out/logits"
+    assert_as_close_as_float32(array(model({**inputs, "source": data[source]})), data[out], exact[out])
+    assert np.abs(array(model({**inputs, "source": 0 * data[source]})) - data[out]).max() > 1e-2
+
+
 @pytest.mark.skipif(backend.backend() != "tensorflow", reason="only TensorFlow computes in float64 when asked to")
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_in_float64_nothing_but_the_constants_of_gelu_is_left(folder):

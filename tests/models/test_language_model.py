@@ -1,3 +1,5 @@
+import contextlib
+
 import keras
 import numpy as np
 import pytest
@@ -49,6 +51,21 @@ def test_training_drops_out_and_judging_does_not():
     losses = {float(trained.train_on_batch(INPUTS, TARGETS, WEIGHTS)[0]) for _ in range(3)}
     assert judged[0] == judged[1]
     assert len(losses | {judged[0]}) == 4
+
+
+def test_what_is_computed_anew_for_the_gradient_is_the_same():
+    """As docs/bert4keras.md has it: whole blocks, but on TensorFlow activations only."""
+    blocks = {"mode": "list_of_layers", "layer_names": ["block_0", "block_1"]}
+    scope = {"mode": "activations"} if keras.config.backend() == "tensorflow" else blocks
+    ends = []
+    for options in (None, scope):
+        with contextlib.nullcontext() if options is None else keras.RematScope(**options):
+            trained = model()
+        trained.compile(keras.optimizers.SGD(0.1))
+        trained.train_on_batch(INPUTS, TARGETS, WEIGHTS)
+        ends.append(trained.get_weights())
+    for one, other in zip(*ends, strict=True):
+        assert_close(one, other)
 
 
 def test_what_was_compiled_stays(tmp_path):

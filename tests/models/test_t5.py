@@ -117,6 +117,12 @@ def test_no_token_visible_gives_no_nan(dtype):
     assert np.isfinite(array(ops.cast(out, "float32"))).all()
 
 
+@pytest.mark.parametrize("shape", [(2, 7), (2, 7, 5), (2, 3, 16)])
+def test_what_the_encoder_gave_has_a_place_for_each_token(shape):
+    with pytest.raises(InputError, match=r"`source` must be .*, here \(2, 7, 16\)\. Received: shape \(2, "):
+        t5()({**INPUTS, "source": np.ones(shape, "float32")})
+
+
 def test_a_target_is_asked_for():
     with pytest.raises(InputError, match=r"give `token_ids` and `decoder_token_ids`. Received: token_ids.*T5Encoder"):
         t5()({"token_ids": IDS})
