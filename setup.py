@@ -13,7 +13,7 @@ ONNX = ["onnx>=1.17", "onnxruntime>=1.20", "tf2onnx>=1.17"]
 PLOT = ["matplotlib>=3.8", "tensorboard>=2.18"]
 SKLEARN = ["scikit-learn>=1.4"]
 SEARCH = ["bm25s>=0.3.9"]
-OVERLAP = ["sacrebleu>=2.4", "rouge-score>=0.1.2"]
+OVERLAP = ["rouge-score>=0.1.2"]
 TEST = [
     *(PLOT + ONNX + SKLEARN + SEARCH + OVERLAP),
     "pytest>=8",
@@ -46,6 +46,7 @@ setup(
         "safetensors>=0.4.5",
         "ml-dtypes>=0.4",
         "rich>=13",
+        "sacrebleu>=2.4",
     ],
     extras_require={
         "jax": JAX,

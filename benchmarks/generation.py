@@ -7,7 +7,7 @@ the CPU. Every engine lives in a process of its own and works only when it is it
 the whole text is read again for each token. Prints a Markdown table for each task: new tokens a second (median of the
 rounds; of a beam search those of the best hypothesis), against the first engine of the same type, first call, peak
 memory, and how many texts are those of the first engine. For batch 1 also the share of the limit that memory sets: all
-weights are read for every token, at the rate at which this machine sums an array of their size.
+weights are read for every token, at the rate at which this machine sums an array of their size in each round.
 """
 
 import argparse
@@ -98,14 +98,18 @@ def prepare(folder, options):
 def compare(folder, engines, tasks, options):
     workers = {name: start(spec | {"new_tokens": options.new_tokens}, folder) for name, spec in engines.items()}
     size = sum(path.stat().st_size for path in (folder / "model").glob("*.safetensors"))
-    rate = bandwidth(size)
     print(f"{machine('tensorflow', 'tensorflow-cpu', 'keras', 'torch', 'transformers')}; {options.rounds} rounds")
-    print(f"{options.layers} layers, {size / 1e6:.0f} MB of float32 weights, read at {rate / 1e9:.1f} GB/s\n")
+    print(f"{options.layers} layers, {size / 1e6:.0f} MB of float32 weights\n")
     for task in tasks:
         chosen = [name for name, spec in engines.items() if task in spec.get("tasks", tasks)]
+        if not chosen:
+            continue
         firsts = {name: ask(workers[name], task) for name in chosen}
-        rounds = [{name: ask(workers[name], task) for name in chosen} for _ in range(options.rounds)]
-        table(task, chosen, engines, firsts, rounds, size, rate, options)
+        rounds, rates = [], []
+        for _ in range(options.rounds):
+            rounds.append({name: ask(workers[name], task) for name in chosen})
+            rates.append(bandwidth(size))
+        table(task, chosen, engines, firsts, rounds, size, statistics.median(rates), options)
     for worker in workers.values():
         worker.stdin.close()
 
@@ -117,7 +121,7 @@ def table(task, names, engines, firsts, rounds, size, rate, options):
     limited = batch == width == 1
     print(f"**{task}**\n")
     print(
-        f"| engine | tokens/s | against transformers |{' of the limit |' if limited else ''} first call s | peak MB |",
+        f"| engine | tokens/s | against the first |{' of the limit |' if limited else ''} first call s | peak MB |",
         end="",
     )
     print(" same texts |\n|---|---|---|---|---|---|" + ("---|" if limited else ""))
@@ -131,7 +135,8 @@ def table(task, names, engines, firsts, rounds, size, rate, options):
             f"| {name} | {tokens / medians[name]:.1f} | {medians[base] / medians[name]:.2f}× |{share} "
             f"{firsts[name]['seconds']:.1f} | {rounds[-1][name]['peak_mb']:.0f} | {sum(texts)} of {len(texts)} |"
         )
-    print("\nSeconds: " + json.dumps({name: [round(r[name]["seconds"], 2) for r in rounds] for name in names}) + "\n")
+    print("\nSeconds: " + json.dumps({name: [round(r[name]["seconds"], 2) for r in rounds] for name in names}))
+    print(f"The limit: weights read at {rate / 1e9:.1f} GB/s, the median of the rounds.\n" if limited else "")
 
 
 def bandwidth(size):
@@ -155,7 +160,6 @@ def start(spec, folder):
         [sys.executable, __file__, "--worker", json.dumps(spec), "--folder", str(folder)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
         text=True,
         env=environment,
     )

@@ -15,8 +15,9 @@ class Beam(Sampler):
     """Beam search: at each step the best unfinished hypotheses go on; the best finished ones are kept.
 
     A hypothesis of n tokens with probability p scores `log p / n ** length_penalty` (Wu et al., 2016,
-    https://arxiv.org/abs/1609.08144, without its constant 5). One that has not ended at `max_new_tokens` counts as it
-    is. The search stops as soon as nothing unfinished can score more than what is found, whatever would follow.
+    https://arxiv.org/abs/1609.08144, without its constant 5). One that has not ended at `max_new_tokens`, or that no
+    token may follow, counts as it is. The search stops as soon as nothing unfinished can score more than what is found,
+    whatever would follow.
 
     Args:
         width: unfinished hypotheses that go on for each text.
@@ -113,11 +114,13 @@ class Beam(Sampler):
             scores = ops.cast(scores, "float32")
             scores = scores if change is None else change(scores, tokens, n)
             ending = ends.ending(search["ending"], scores.shape[1])
+            scores = ops.where(ending & (n + 1 < ends.min_new_tokens), NEVER, scores)
+            stuck = ops.reshape(ops.all(scores == NEVER, axis=1), (batch, self.width))
+            found = self._best(search["found"], tokens, ops.where(stuck, self._score(search["totals"], n), NEVER), n)
             ending = ops.reshape(ops.broadcast_to(ending, scores.shape), (batch, self.width, -1))
             totals = search["totals"][:, :, None] + ops.reshape(scores, (batch, self.width, -1))
-            ended = ops.where(ending & (n + 1 >= ends.min_new_tokens), totals, NEVER)
-            ended, finished, _ = self._continued(tokens, ended, n, self.n_best)
-            found = self._best(search["found"], finished, self._score(ended, n + 1), n + 1)
+            ended, finished, _ = self._continued(tokens, ops.where(ending, totals, NEVER), n, self.n_best)
+            found = self._best(found, finished, self._score(ended, n + 1), n + 1)
             totals, tokens, parents = self._continued(tokens, ops.where(ending, NEVER, totals), n, self.width)
             rows = ops.reshape(ops.arange(batch)[:, None] * self.width + parents, (-1,))
             last = ops.reshape(ops.take(tokens, n, axis=2), (-1,))
@@ -136,23 +139,17 @@ class Beam(Sampler):
     def live(self, search):
         return search["totals"] > NEVER
 
-    def close(self, search, done):
-        n = search["n"]
-        scores = ops.where(done, self._score(search["totals"], ops.maximum(n, 1)), NEVER)
-        found = self._best(search["found"], search["tokens"], scores, n)
-        return search | {"found": found, "totals": ops.where(done, NEVER, search["totals"])}
-
     def finish(self, search):
         # Where the search stopped early, none of these is better than what was found.
-        totals = self._score(search["totals"], ops.maximum(search["n"], 1))
+        totals = self._score(search["totals"], search["n"])
         return Hypotheses(*self._best(search["found"], search["tokens"], totals, search["n"]))
 
     def _score(self, totals, n):
-        return totals / ops.cast(n, "float32") ** self.length_penalty
+        return totals / ops.cast(ops.maximum(n, 1), "float32") ** self.length_penalty
 
     def _bound(self, totals, n, longest):
-        """The most that the best of the unfinished can still score: no token more has a cost."""
-        return self._score(totals[:, 0], ops.convert_to_tensor(longest) if self.length_penalty > 0 else n + 1)
+        """The most that the best of the unfinished can still score: as it stands, or if no token more has a cost."""
+        return self._score(totals[:, 0], longest if self.length_penalty > 0 else n)
 
     def _best(self, found, tokens, scores, n):
         """The best `n_best` of the hypotheses found and of others, all of `n` tokens."""

@@ -65,24 +65,22 @@ def stop_table(tokens, stops, end_ids=()):
         [[0, 1, 1], [2, 1, 2], [2, 2, 2]]
     """
     prefixes = sorted({stop[:n] for stop in stops for n in range(len(stop))}, key=len)
-    number = {prefix: i for i, prefix in enumerate(prefixes)}
-    last, starts = len(prefixes), {stop[0] for stop in stops}
+    number, last = {prefix: i for i, prefix in enumerate(prefixes)}, len(prefixes)
 
-    def follow(prefix, token):
-        for byte in token:
-            prefix += bytes([byte])
-            if any(prefix.endswith(stop) for stop in stops):
-                return last
-            while prefix not in number:
-                prefix = prefix[1:]
-        return number[prefix]
+    def follow(prefix, byte):
+        text = prefix + bytes([byte])
+        if any(text.endswith(stop) for stop in stops):
+            return last
+        while text not in number:
+            text = text[1:]
+        return number[text]
 
-    table = np.zeros((last + 1, len(tokens)), "int32")
-    table[last] = last
-    for id, token in enumerate(tokens):
-        live = not starts.isdisjoint(token)
-        for prefix, state in number.items():
-            if live or prefix:
-                table[state, id] = follow(prefix, token)
+    after = np.array([[follow(prefix, byte) for byte in range(256)] for prefix in prefixes] + [[last] * 256], "int32")
+    table = np.repeat(np.arange(last + 1, dtype="int32")[:, None], len(tokens), axis=1)
+    sizes = np.array([len(token) for token in tokens])
+    spelled = np.array(tokens, "S").view("uint8").reshape(len(tokens), -1)
+    for place in range(sizes.max()):
+        some = np.flatnonzero(sizes > place)
+        table[:, some] = after[table[:, some], spelled[some, place]]
     table[:, list(end_ids)] = last
     return table

@@ -48,7 +48,7 @@ class OneByOne(Sampler):
         }
 
     def advance(self, step, search, until, limit, ends, change=None, noise=None, numbers=None):
-        """Choose further tokens.
+        """Choose further tokens. A text that no token may follow has ended as it stands.
 
         Args:
             step: function `(token_ids, state) -> (logits, state)`, from the last token of each text `(batch,)` to the
@@ -66,12 +66,13 @@ class OneByOne(Sampler):
             return (search["n"] < until) & ~ops.all(search["ended"])
 
         def advance(search):
-            n, ended = search["n"], search["ended"]
+            n = search["n"]
             logits, state = step(search["last"], search["state"])
             logits = ops.cast(logits, "float32")
             changed = logits if change is None else change(logits, search["tokens"], n)
             ending = ends.ending(search["ending"], logits.shape[1])
             changed = ops.where(ending & (n + 1 < ends.min_new_tokens), NEVER, changed)
+            ended = search["ended"] | ops.all(changed == NEVER, axis=1)
             token = self.choose(changed, None if noise is None else ops.take(noise, n, axis=1), numbers or {})
             log_prob = ops.take_along_axis(logits, token[:, None], axis=1)[:, 0] - ops.logsumexp(logits, axis=1)
             is_end = ops.take_along_axis(ops.broadcast_to(ending, logits.shape), token[:, None], axis=1)[:, 0]
@@ -91,10 +92,6 @@ class OneByOne(Sampler):
     def live(self, search):
         """Which hypotheses go on, bool `(batch, width)`."""
         return ~search["ended"][:, None]
-
-    def close(self, search, done):
-        """The search when some hypotheses, bool `(batch, width)`, are finished as they stand."""
-        return search | {"ended": search["ended"] | done[:, 0]}
 
     def finish(self, search):
         """The `Hypotheses`."""
@@ -120,19 +117,19 @@ class Greedy(OneByOne):
 class Sample(OneByOne):
     """A token by chance, from the model's distribution or the part of it that is left.
 
-    The limits apply in the order in which they stand here, each to what the one before left.
+    The limits apply in the order of `top_k`, `top_p`, `min_p` and `typical`, each to what the one before left.
 
     Args:
         temperature: logits are divided by it.
         top_k: only the k likeliest.
         top_p: only the likeliest that have this probability together (Holtzman et al., 2019,
             https://arxiv.org/abs/1904.09751); the one that reaches it is in.
+        seed: of the random numbers; the same call with the same seed gives the same texts, on every backend. By default
+            each call is new. Text i of a call has numbers of its own, which do not depend on the other texts.
         min_p: only those with this part of the largest probability (Nguyen et al., 2024,
             https://arxiv.org/abs/2407.01082).
         typical: only those whose information is nearest to the entropy, of this probability together (Meister et al.,
             2022, https://arxiv.org/abs/2202.00666).
-        seed: of the random numbers; the same call with the same seed gives the same texts, on every backend. By default
-            each call is new. Text i of a call has numbers of its own, which do not depend on the other texts.
 
     Raises:
         InputError: if a setting is out of range.
@@ -141,9 +138,9 @@ class Sample(OneByOne):
     temperature: float = 1.0
     top_k: int | None = None
     top_p: float | None = None
+    seed: int | None = None
     min_p: float | None = None
     typical: float | None = None
-    seed: int | None = None
 
     def __post_init__(self):
         problems = [

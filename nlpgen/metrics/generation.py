@@ -2,8 +2,10 @@
 
 import math
 from collections import Counter, defaultdict
+from itertools import count
 
 import numpy as np
+from sacrebleu import BLEU
 
 START, END = "<start>", "<end>"
 
@@ -23,32 +25,22 @@ def distinct_n(texts, n):
 
 
 def bleu(candidate, references, most=4):
-    """BLEU of a text against others, with 1 added to the counts of n-grams from two tokens on (Papineni et al., 2002,
-    https://aclanthology.org/P02-1040; smoothing 2 of Chen & Cherry, 2014, https://aclanthology.org/W14-3346).
+    """sacrebleu's BLEU of a text against others, from 0 to 1, with 1 added to the counts of n-grams from two tokens on
+    (Papineni et al., 2002, https://aclanthology.org/P02-1040; smoothing 2 of Chen & Cherry, 2014,
+    https://aclanthology.org/W14-3346). For a score to be quoted see `overlap_scores`.
 
     Args:
         candidate: a list of tokens.
-        references: lists of tokens.
+        references: lists of tokens, one or more.
         most: tokens of the longest n-grams.
 
-    >>> bleu(list("abcd"), [list("abcd")])
-    1.0
+    >>> round(bleu(list("abcx"), [list("abcd"), list("bcx")]), 3)
+    0.841
     """
-    if not candidate or not references:
-        return 0.0
-    total = 0.0
-    for n in range(1, most + 1):
-        found, best = Counter(_grams(candidate, n)), Counter()
-        for reference in references:
-            best |= Counter(_grams(reference, n))
-        right, all_of_them = sum((found & best).values()), sum(found.values())
-        if n > 1:
-            right, all_of_them = right + 1, all_of_them + 1
-        if not right:
-            return 0.0
-        total += math.log(right / all_of_them) / most
-    length = min((len(r) for r in references), key=lambda each: (abs(each - len(candidate)), each))
-    return math.exp(total) * min(1.0, math.exp(1 - length / len(candidate)))
+    scorer = BLEU(tokenize="none", smooth_method="add-k", smooth_value=1, max_ngram_order=most, effective_order=True)
+    number = defaultdict(count().__next__)  # sacrebleu parts tokens at spaces, which a token may have
+    text, *others = (" ".join(str(number[token]) for token in tokens) for tokens in (candidate, *references))
+    return scorer.sentence_score(text, others).score / 100
 
 
 def self_bleu(texts, most=4, judged=100, references=100):

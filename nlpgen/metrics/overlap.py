@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+import sacrebleu
+from sacrebleu.tokenizers.tokenizer_zh import TokenizerZh
+
 from nlpgen.errors import InputError, NlpgenError
 
 
@@ -41,11 +44,9 @@ def overlap_scores(written, references):
         BLEU 100.0, chrF 100.0, ROUGE-L 100.0
     """
     try:
-        import sacrebleu
         from rouge_score.rouge_scorer import RougeScorer
-        from sacrebleu.tokenizers.tokenizer_zh import TokenizerZh
     except ImportError:
-        raise NlpgenError("These scores need sacrebleu and rouge-score: pip install 'nlpgen[overlap]'") from None
+        raise NlpgenError("These scores need rouge-score: pip install 'nlpgen[overlap]'") from None
     if isinstance(written, str) or isinstance(references, str) or not written or len(written) != len(references):
         raise InputError(
             "`written` and `references` must be lists of strings, one or more and as many of both. "

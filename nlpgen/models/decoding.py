@@ -22,9 +22,8 @@ class Decoding(keras.Model):
     Call arguments:
         inputs: a dict. `limit`, `until` and `min_new_tokens` are scalars. A first call has `prompts`, what `lm.read`
             takes, and `last` `(batch,)`, the last token of each; others have `read` and `search`, what the call before
-            gave back, and perhaps `done` `(batch, width)`, see `Sampler.close`. Where wanted `stops` (see `Ends`),
-            `noise` and `numbers` (see `Sampler`), `context`, `allowed`, `forced` and `repetition_penalty` (see
-            `apply_rules`).
+            gave back. Where wanted `stops` (see `Ends`), `noise` and `numbers` (see `Sampler`), `context`, `allowed`,
+            `forced` and `repetition_penalty` (see `apply_rules`).
 
     Returns:
         A dict: the fields of `Hypotheses`, and if `stepwise` `read` and `search`.
@@ -57,8 +56,6 @@ class Decoding(keras.Model):
             read = lm.read(inputs["prompts"])
             state = lm.empty_cache(inputs["last"].shape[0], self.places), ops.convert_to_tensor(0, "int32")
             search = sampler.start(inputs["last"], state, self.places, ends)
-        if "done" in inputs:
-            search = sampler.close(search, inputs["done"])
         search = sampler.advance(
             step,
             search,
@@ -85,10 +82,11 @@ class TokenScoring(keras.Model):
     """Log-probabilities of given tokens, without bringing all logits to the host.
 
     Args:
-        lm: a model whose `token_logits` gives `(batch, n, vocab_size)`.
+        lm: a language model.
 
     Call arguments:
-        inputs: a dict with `model`, the inputs of the language model, and `targets` `(batch, n)`.
+        inputs: a dict with `model`, inputs for which the language model gives `(batch, n, vocab_size)`, and `targets`
+            `(batch, n)`.
 
     Returns:
         `(batch, n)`.

@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from nlpgen.errors import InputError, NonFiniteOutput
-from nlpgen.generation import Greedy, Rules, Sampler
+from nlpgen.generation import Beam, Greedy, Rules, Sampler
 from nlpgen.models.decoding import TokenScoring
 from nlpgen.models.writer import Programs, Request, Writer
 from nlpgen.text import bucket, check_texts, length_batches
@@ -133,10 +133,12 @@ class TextGenerator:
         max_new_tokens=64,
         min_new_tokens=1,
         stop=None,
+        constraint=None,
         repetition_penalty=1.0,
         no_repeat_ngram_size=0,
         banned=(),
         prefix="",
+        condition=None,
     ):
         """Continue one text, and give each piece as soon as it is there.
 
@@ -153,21 +155,24 @@ class TextGenerator:
         """
         if not isinstance(prompt, str):
             raise InputError(f"`stream` continues one string, `generate` several. Received: {type(prompt).__name__}")
-        if getattr(sampler, "width", 1) > 1:
+        if isinstance(sampler, Beam):
             raise InputError(f"`stream` writes from left to right: Greedy() or Sample(…). Received: {sampler!r}")
         texts, rows = self._prompts(prompt)
         rules = Rules(repetition_penalty, no_repeat_ngram_size, self._banned_ids(banned))
-        request = self._request(texts, sampler, max_new_tokens, min_new_tokens, stop, None, rules, prefix, 1)
+        request = self._request(
+            texts, sampler, max_new_tokens, min_new_tokens, stop, constraint, rules, prefix, 1, condition
+        )
         self._check(request, rows)
         return self._pieces(rows, request)
 
-    def score(self, texts, targets=None, *, max_length=None, tokens_per_batch=1024):
+    def score(self, texts, targets=None, *, condition=None, max_length=None, tokens_per_batch=1024):
         """Log-probabilities of texts, token by token.
 
         Args:
             texts: strings, or one. Each is scored from its first token, or from the second where the model has no
                 token that starts a text, to its end, which counts where the model has a token for it.
             targets: with a model that answers sources, the answers to be scored, one for each text.
+            condition: see `generate`.
             max_length: longer texts are cut; by default they are refused.
             tokens_per_batch: how many are worked on at once; each has logits of the whole vocabulary.
 
@@ -192,10 +197,13 @@ class TextGenerator:
             if not scored or (room is not None and len(given) + len(scored) > room):
                 why = f"has {len(given) + len(scored):,} tokens, but the model reads {room:,}" if scored else "is empty"
                 raise InputError(f"`texts[{i}]` {why}. Take it out, or cut texts with `max_length`.")
+        condition = self._condition(condition, len(pairs))
         found, scorer = [None] * len(pairs), self.programs.get("score", lambda: TokenScoring(self))
         for indices, length in length_batches([len(g) + len(s) for g, s in pairs], tokens_per_batch):
             length = length if self.room() is None else min(length, self.room())
             inputs = self.scoring_inputs([pairs[i] for i in indices], length)
+            if condition is not None:
+                inputs["model"]["condition"] = condition[indices]
             rows = scorer.predict_on_batch(inputs)
             for i, row in zip(indices, rows, strict=True):
                 found[i] = np.asarray(row[: len(pairs[i][1])], dtype="float32")
@@ -203,7 +211,9 @@ class TextGenerator:
                     raise NonFiniteOutput(f"The model gave NaN or infinity for `texts[{i}]`: its weights are damaged.")
         return Scores([scored for _, scored in pairs], found)
 
-    def generate_ids(self, rows, sampler=None, *, max_new_tokens=64, min_new_tokens=1, rules=None, batch_size=32):
+    def generate_ids(
+        self, rows, sampler=None, *, max_new_tokens=64, min_new_tokens=1, rules=None, condition=None, batch_size=32
+    ):
         """`generate` on token ids, for a model without a tokenizer.
 
         Args:
@@ -215,7 +225,14 @@ class TextGenerator:
             For each row a list of `(ids, score)`, the best first; the end is one of the ids.
         """
         sampler = Greedy() if sampler is None else sampler
-        request = Request(sampler, max_new_tokens, min_new_tokens, rules=rules or Rules(), batch_size=batch_size)
+        request = Request(
+            sampler,
+            max_new_tokens,
+            min_new_tokens,
+            rules=rules or Rules(),
+            batch_size=batch_size,
+            condition=self._condition(condition, len(rows)),
+        )
         self._check(request, rows)
         return self._found(rows, request)
 
@@ -262,7 +279,7 @@ class TextGenerator:
         condition = np.asarray(condition, "float32")
         if condition.shape != (count, size):
             raise InputError(
-                f"`condition` must have the shape ({count}, {size}), a row for each prompt. Received: {condition.shape}"
+                f"`condition` must have the shape ({count}, {size}), a row for each text. Received: {condition.shape}"
             )
         return condition
 
@@ -325,7 +342,9 @@ class TextGenerator:
     def _pieces(self, rows, request):
         """The text as it grows; what may still change, half a character, waits."""
         given = ""
-        for ids in Writer(self, request, rows).stream(bucket(len(rows[0]))):
+        for out in Writer(self, request, rows).steps([0], bucket(len(rows[0]))):
+            ids, size = (ops.convert_to_numpy(out[name])[0, 0] for name in ("token_ids", "lengths"))
+            ids = ids[:size].tolist()
             text = self._text(rows[0], ids, request.stops)
             if text.startswith(given) and len(text) > len(given) and not text.endswith("\ufffd"):
                 yield text[len(given) :]

@@ -7,7 +7,7 @@ from keras import ops
 from nlpgen.errors import InputError
 from nlpgen.models.generating import TextGenerator
 from nlpgen.models.language_model import NextTokenModel
-from nlpgen.text import pad
+from nlpgen.text import bucket, pad
 
 
 @keras.saving.register_keras_serializable("nlpgen")
@@ -102,7 +102,7 @@ class Seq2SeqLM(TextGenerator, NextTokenModel):
     def scoring_inputs(self, pairs, length):
         """What `TokenScoring` reads."""
         start, sizes = self.backbone.config.start_token_id, np.array([[len(part) for part in pair] for pair in pairs])
-        width = max(sizes[:, 1])
+        width = bucket(max(sizes[:, 1]))
         return {
             "model": {
                 "token_ids": pad([source for source, _ in pairs], 0, length),

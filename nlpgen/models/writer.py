@@ -1,6 +1,6 @@
 """Batches of prompts through the compiled functions: texts at once, under a constraint, or as a stream."""
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -59,7 +59,7 @@ class Writer:
         self.sampler, self.end_ids = request.sampler, lm.end_ids()
         self.places = bucket(request.max_new_tokens)
         self.noise = self.sampler.noise(len(rows), self.places)
-        self.allowed = self._writable()
+        self.writable = self._writable()
         self.common = {
             "limit": np.array(request.max_new_tokens, "int32"),
             "min_new_tokens": np.array(request.min_new_tokens, "int32"),
@@ -69,57 +69,48 @@ class Writer:
             self.common["numbers"] = {name: np.float32(n) for name, n in self.sampler.numbers().items()}
         if request.stops:
             self.common["stops"] = self._stop_table()
-        if not self.allowed.all():
-            self.common["allowed"] = self.allowed[None]
+        if not self.writable.all():
+            self.common["allowed"] = self.writable[None]
 
     def write(self, indices, length):
         """Continue the prompts at some indices, whose padded length is given: the output of `Decoding`."""
         if self.request.constraint is not None:
-            return self._constrained(indices, length)
+            return deque(self.steps(indices, length), maxlen=1).pop()
         inputs = self._inputs(indices, length)
         return self._program(inputs, stepwise=False).run({**inputs, "until": inputs["limit"]})
 
-    def stream(self, length):
-        """Continue the one prompt: the ids so far, after each token."""
-        inputs = self._inputs([0], length)
-        program, kept = self._program(inputs, stepwise=True), {}
-        for n in range(1, self.request.max_new_tokens + 1):
-            out = program.run({**inputs, **kept, "until": np.array(n, "int32")})
-            size = int(ops.convert_to_numpy(out["lengths"])[0, 0])
-            yield ops.convert_to_numpy(out["token_ids"])[0, 0, :size].tolist()
-            if ops.convert_to_numpy(out["search"]["ended"]).all():
-                return
-            inputs, kept = _later(inputs), {name: out[name] for name in ("read", "search")}
-
-    def _constrained(self, indices, length):
+    def steps(self, indices, length):
+        """The same a token at a time: the output of `Decoding` after each."""
         inputs, constraint = self._inputs(indices, length), self.request.constraint
         if hasattr(constraint, "bound"):
             constraint = constraint.bound(self.lm.tokenizer, self.end_ids)
-        program = self._program({**inputs, "done": None}, stepwise=True)
-        out = program.run({**inputs, "until": np.array(0, "int32")})
+        rows, search, program = len(inputs["last"]), None, None
         for n in range(self.request.max_new_tokens):
-            masks = self._masks(indices, constraint, out["search"], n)
-            kept = {name: out[name] for name in ("read", "search")}
-            out = program.run({**_later(inputs), **kept, **masks, "until": np.array(n + 1, "int32")})
-            if int(out["search"]["n"]) <= n:
-                break
-        return out
+            if constraint is not None:
+                inputs["allowed"] = self._allowed(indices, constraint, search, n, rows)
+            program = program or self._program(inputs, stepwise=True)
+            out = program.run({**inputs, "until": np.array(n + 1, "int32")})
+            search = out["search"]
+            if int(search["n"]) <= n:
+                return
+            yield out
+            inputs = {name: value for name, value in inputs.items() if name not in ("prompts", "last")}
+            inputs |= {"read": out["read"], "search": search}
 
-    def _masks(self, indices, constraint, search, n):
-        """What each hypothesis may write next, and which are finished."""
-        tokens, live = ops.convert_to_numpy(search["tokens"]), ops.convert_to_numpy(self.sampler.live(search))
-        allowed = np.repeat(self.allowed[None], live.size, axis=0)
-        done = np.ones(live.shape, "bool")
+    def _allowed(self, indices, constraint, search, n, rows):
+        """What may come next: bool `(rows * width, vocab_size)`, no token behind a text that has ended."""
+        width, size = self.sampler.width, len(self.writable)
+        allowed = np.zeros((rows, width, size), "bool")
+        tokens, live = np.zeros((rows, width, 0), "int32"), np.ones((rows, width), "bool")
+        if search is not None:
+            tokens, live = ops.convert_to_numpy(search["tokens"]), ops.convert_to_numpy(self.sampler.live(search))
         for at, index in enumerate(indices):
             for k in np.flatnonzero(live[at]):
                 ids = constraint(index, tokens[at, k, :n].tolist())
-                mask = allowed[at * live.shape[1] + k]
-                if ids is not None and n >= self._forced_size(index):
-                    some = np.zeros_like(mask)
-                    some[np.asarray(list(ids), dtype=int)] = True
-                    mask &= some
-                done[at, k] = not mask.any()
-        return {"allowed": allowed, "done": done}
+                any_may = ids is None or n < self._forced_size(index)
+                chosen = np.arange(size) if any_may else np.array(list(ids), "int32")
+                allowed[at, k, chosen] = self.writable[chosen]
+        return allowed.reshape(-1, size)
 
     def _forced_size(self, index):
         return len(self.request.forced[index]) if self.request.forced else 0
@@ -150,7 +141,7 @@ class Writer:
 
     def _program(self, inputs, stepwise):
         ngram_size, shape = self.request.rules.no_repeat_ngram_size, self.sampler.shape()
-        sizes = {name: inputs[name].shape for name in ("context", "stops") if name in inputs}
+        sizes = {name: inputs[name].shape for name in ("context", "stops", "allowed") if name in inputs}
         key = shape, self.places, self.end_ids, ngram_size, stepwise, inputs["prompts"]["token_ids"].shape
         return self.lm.programs.get(
             (key, *sorted(inputs), *sizes.values()),
@@ -167,7 +158,7 @@ class Writer:
 
     def _stop_table(self):
         tokens = self.lm.tokenizer.token_bytes()
-        tokens += [b""] * (len(self.allowed) - len(tokens))
+        tokens += [b""] * (len(self.writable) - len(tokens))
         stops = [stop.encode() for stop in self.request.stops]
         if not any(b" " in token for token in tokens):
             stops = [stop.replace(b" ", b"") for stop in stops]
@@ -175,11 +166,6 @@ class Writer:
         # The last state gets the number of a bucket, so that few functions are compiled.
         size, last = bucket(len(table)), len(table) - 1
         return np.pad(np.where(table == last, size - 1, table), ((0, size - 1 - last), (0, 0)), mode="edge")
-
-
-def _later(inputs):
-    """What of the inputs a call takes that is not the first."""
-    return {name: value for name, value in inputs.items() if name not in ("prompts", "last")}
 
 
 def _row_bucket(rows):

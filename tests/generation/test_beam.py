@@ -10,13 +10,17 @@ from nlpgen.generation import Beam
 from tests.helpers import array, assert_close
 
 pytestmark = pytest.mark.backends
-VOCAB, END, LONGEST = 5, 3, 6
+VOCAB, END, STUCK, LONGEST = 5, 3, 4, 6
 
 
 class Toy:
-    """A small recurrent language model: what it says depends on every token before, and on who is asked."""
+    """A small recurrent language model: what it says depends on every token before, and on who is asked.
 
-    def __init__(self, seed):
+    After a token of `stuck` no other may come.
+    """
+
+    def __init__(self, seed, stuck=()):
+        self.stuck = stuck
         rng = np.random.default_rng(seed)
         self.tokens, self.recurrent, self.output = (
             rng.normal(0, scale, shape).astype("float32")
@@ -27,11 +31,13 @@ class Toy:
     def step(self, token_ids, state):
         hidden = ops.tanh(ops.matmul(state["hidden"], self.recurrent) + ops.take(self.tokens, token_ids, axis=0))
         log_probs = ops.log_softmax(ops.matmul(hidden, self.output), axis=-1)
+        for token in self.stuck:
+            log_probs = ops.where((token_ids == token)[:, None], -np.inf, log_probs)
         return log_probs, {"hidden": hidden, "steps": state["steps"] + 1}
 
-    def start(self):
-        state = {"hidden": ops.convert_to_tensor(self.starts), "steps": ops.convert_to_tensor(0)}
-        return np.array([0, 1, 2], "int32"), state
+    def start(self, texts=(0, 1, 2)):
+        texts = np.array(texts, "int32")
+        return texts, {"hidden": ops.convert_to_tensor(self.starts[texts]), "steps": ops.convert_to_tensor(0)}
 
     def next(self, hidden, token):
         """In NumPy, for one text: the state after a token, and the log-probabilities of the next."""
@@ -43,7 +49,7 @@ class Toy:
         """`{tokens: log-probability}` of every sequence that ends within the limit, or reaches it."""
 
         def longer(tokens, total, hidden):
-            if tokens[-1:] == (END,) or len(tokens) == LONGEST:
+            if len(tokens) == LONGEST or (tokens and tokens[-1] in (END, *self.stuck)):
                 yield tokens, total
                 return
             hidden, row = self.next(hidden, tokens[-1] if tokens else text)
@@ -75,6 +81,25 @@ def test_a_wide_beam_equals_brute_force(seed):
             assert_close([score for _, score in listed(found, text)], [truth[tokens] for tokens in best])
 
 
+def test_a_text_that_nothing_may_follow_counts_as_it_is():
+    toy = Toy(3, stuck=(STUCK,))
+    for text in range(3):
+        totals, beam = toy.all_texts(text), Beam(3 * 3**LONGEST, 0.6, n_best=8)
+        truth = {tokens: total / len(tokens) ** 0.6 for tokens, total in totals.items()}
+        found = beam.search(toy.step, *toy.start([text]), LONGEST, END)
+        assert [tokens for tokens, _ in listed(found, 0)] == sorted(truth, key=truth.get, reverse=True)[:8]
+
+
+def test_what_is_cut_short_is_no_text():
+    """With a penalty below zero what has not ended looks better than it can become."""
+    for seed in range(2):
+        toy = Toy(seed)
+        for text in range(3):
+            found = Beam(4 ** (LONGEST - 1), -1.0).search(toy.step, *toy.start([text]), LONGEST, END)
+            truth = {tokens: total * len(tokens) for tokens, total in toy.all_texts(text).items()}
+            assert listed(found, 0)[0][0] == max(truth, key=truth.get)
+
+
 def plain_beam_search(toy, text, width, length_penalty, n_best):
     """The same search over lists, without early stopping."""
     live, finished = [(0.0, (text,), toy.starts[text].astype("float64"))], []
@@ -102,11 +127,9 @@ def test_a_narrow_beam_equals_a_plain_one(width, length_penalty):
 
 def test_a_batch_equals_its_members():
     toy = Toy(7)
-    token_ids, state = toy.start()
-    together = Beam(3, 0.6, 3).search(toy.step, token_ids, state, LONGEST, END)
+    together = Beam(3, 0.6, 3).search(toy.step, *toy.start(), LONGEST, END)
     for text in range(3):
-        own = {"hidden": state["hidden"][text : text + 1], "steps": state["steps"]}
-        alone = Beam(3, 0.6, 3).search(toy.step, token_ids[text : text + 1], own, LONGEST, END)
+        alone = Beam(3, 0.6, 3).search(toy.step, *toy.start([text]), LONGEST, END)
         assert [tokens for tokens, _ in listed(alone, 0)] == [tokens for tokens, _ in listed(together, text)]
 
 

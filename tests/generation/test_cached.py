@@ -26,7 +26,7 @@ def _uncompiled(monkeypatch):
     monkeypatch.setattr(Decoding, "run", Decoding.__call__)
 
 
-def log_probs_of(lm, row, ids):
+def log_probs_of(lm, row, ids, condition=None):
     """The log-probabilities where `ids` were chosen, by one pass without a cache."""
     if "seq2seq_lm" in type(lm.backbone).heads:
         inputs = {"token_ids": [row], "decoder_token_ids": [[lm.backbone.config.start_token_id, *ids[:-1]]]}
@@ -37,21 +37,24 @@ def log_probs_of(lm, row, ids):
         inputs = {"token_ids": [whole], "padding_mask": [[True] * len(whole)]}
         if isinstance(lm, UniLM):
             inputs["segment_ids"] = [[0] * len(row) + [1] * (len(ids) - 1)]
+    if condition is not None:
+        inputs["condition"] = [condition]
     logits = array(lm({name: np.array(value) for name, value in inputs.items()}))[0, first:].astype("float64")
     return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
 
 
-def check(lm):
+def check(lm, conditions=None):
     """Two hypotheses for each of three prompts: their scores are the model's own, and not the batch's doing."""
     beam = Beam(2, n_best=2)
-    together = lm.generate_ids(ROWS, beam, max_new_tokens=3)
-    for row, found in zip(ROWS, together, strict=True):
+    together = lm.generate_ids(ROWS, beam, max_new_tokens=3, condition=conditions)
+    for i, (row, found) in enumerate(zip(ROWS, together, strict=True)):
         assert len(found) == 2
         for ids, score in found:
-            assert_close([score], [log_probs_of(lm, row, ids)[np.arange(len(ids)), ids].sum()])
+            log_probs = log_probs_of(lm, row, ids, None if conditions is None else conditions[i])
+            assert_close([score], [log_probs[np.arange(len(ids)), ids].sum()])
     if type(lm.backbone).model_type not in ON_EVERY_BACKEND:
         return
-    alone = lm.generate_ids(ROWS[1:2], beam, max_new_tokens=3)[0]
+    alone = lm.generate_ids(ROWS[1:2], beam, max_new_tokens=3, condition=conditions and conditions[1:2])[0]
     assert [ids for ids, _ in alone] == [ids for ids, _ in together[1]]
     assert_close([score for _, score in alone], [score for _, score in together[1]])
 
@@ -71,15 +74,19 @@ def test_unilm(name):
     check(UniLM(small_model(name, "masked_lm")))
 
 
-def test_unilm_with_all_options():
-    """Residual attention scores, conditional norms, and a text that is continued."""
-    mlm = small_model("bert", "masked_lm", residual_attention_scores=True, condition_size=3)
-    condition = np.random.default_rng(0).normal(size=(3, 3)).astype("float32")
-    lm = UniLM(mlm)
-    inputs = {"token_ids": np.array([[5, 9, 4, 8, 12]]), "segment_ids": np.array([[0, 0, 0, 1, 1]])}
-    given = array(lm({**inputs, "condition": condition[:1]}))
-    assert np.abs(given - array(lm({**inputs, "condition": condition[1:2]}))).max() > 0.01
+@pytest.mark.backends
+@pytest.mark.parametrize("application", ["encoder", "lm"])
+def test_conditional_norms(application):
+    """Each prompt with a condition of its own, and residual attention scores."""
+    options = {"application": application, "residual_attention_scores": True, "condition_size": 3}
+    lm = UniLM(small_model("bert", "masked_lm", **options))
+    conditions = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, -1.0, 2.0]]
+    check(lm, conditions)
+    first, other = (lm.generate_ids(ROWS[:1], condition=conditions[i : i + 1], max_new_tokens=3)[0] for i in (0, 2))
+    assert abs(first[0][1] - other[0][1]) > 0.01
 
+
+def test_unilm_that_continues_a_text():
     causal = UniLM(small_model("roformer", "masked_lm", application="lm"))
     check(causal)
     plain = small_model("roformer", "masked_lm", application="lm")

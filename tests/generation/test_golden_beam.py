@@ -8,6 +8,7 @@ Ours differs on purpose, and one search over Python lists says how, as it has ei
 """
 
 import json
+from collections import defaultdict
 from itertools import groupby
 
 import numpy as np
@@ -15,22 +16,26 @@ import pytest
 from keras import ops
 
 from nlpgen.errors import InputError
-from nlpgen.generation import Beam
-from tests.helpers import GOLDEN, SHARED, array, assert_close
+from nlpgen.generation import Beam, Sample
+from tests.helpers import GOLDEN, array, assert_close
 
 VOCAB, END = 12, 3
 
 
 @pytest.fixture(scope="module")
-def cases():
-    """`(settings, log-probabilities (steps, last token, token), output)` of each recorded call."""
+def recorded():
+    """The calls, and the logits `(steps, last token, token)`."""
     folder = GOLDEN / "b4k_decoder"
     with np.load(folder / "tables.npz") as file:
-        logits = file["logits"]
-    recorded = json.loads((folder / "golden.json").read_text(encoding="utf-8"))
-    found = []
-    for row in recorded["rows"]:
-        case = dict(zip(recorded["columns"], row, strict=True))
+        return json.loads((folder / "golden.json").read_text(encoding="utf-8")), file["logits"]
+
+
+@pytest.fixture(scope="module")
+def cases(recorded):
+    """`(settings, log-probabilities (steps, last token, token), output)` of each beam search."""
+    found, (rows, logits) = [], recorded
+    for row in rows["rows"]:
+        case = dict(zip(rows["columns"], row, strict=True))
         powers = np.exp(logits / case["temperature"])
         log_probs = np.log(powers / powers.sum(-1, keepdims=True) + 1e-12)
         started = case["start_id"] is not None  # with a start, lengths and steps count it too
@@ -78,21 +83,42 @@ def test_the_rules_of_bert4keras_give_what_it_gave(cases):
 
 
 def test_our_rules_never_find_a_less_likely_text(cases):
-    """The same in 86 of 180 calls, in 94 a likelier one; where no text can end too early, in 50 and in 10 of 60."""
-    differences = {False: [], True: []}
+    """How often the same one, and how often a likelier one: the table of docs/bert4keras.md."""
+    differences = defaultdict(list)
     for case, log_probs, output in cases:
         total, tokens = plain_search(case, log_probs, theirs=False)
         difference = 0.0 if tokens == output else total - total_of(case, log_probs, output)
-        differences[case["min_ends"] == 1 and case["shortest"] == 1].append(difference)
-    counts = {plain: [int((np.sign(found) == sign).sum()) for sign in (0, 1)] for plain, found in differences.items()}
-    assert counts == {False: [36, 84], True: [50, 10]}
+        differences[case["minlen"], case["min_ends"]].append(difference)
+    counts = {key: [int((np.sign(found) == sign).sum()) for sign in (0, 1, -1)] for key, found in differences.items()}
+    assert counts == {(1, 1): [50, 10, 0], (1, 2): [36, 24, 0], (6, 1): [0, 30, 0], (6, 2): [0, 30, 0]}
 
 
-@pytest.mark.needs_data("golden/b4k_decoder/golden.json")
-def test_the_rest_of_the_recording_is_drawn_at_random():
-    """By NumPy's global generator, whose numbers no other code draws: its rows have no test."""
-    recorded = json.loads((SHARED / "golden" / "b4k_decoder" / "golden.json").read_text(encoding="utf-8"))
-    assert recorded.keys() == {"beam_search", "random_sample"}
+def drawn_texts(logits, sampler, random):
+    """Six texts from token 1 on, by random numbers of which each step takes one for every text that goes on."""
+    live, ended = [[1] for _ in range(6)], []
+    numbers = {name: np.float32(number) for name, number in sampler.numbers().items()}
+    for n in range(1, 11):
+        scores = np.array([logits[n, text[-1]] for text in live], "float32")
+        noise = random.random_sample(len(live)).astype("float32")
+        ids = array(sampler.choose(ops.convert_to_tensor(scores), ops.convert_to_tensor(noise), numbers))
+        texts = [[*text, int(id)] for text, id in zip(live, ids, strict=True)]
+        ended += [text for text in texts if text[-1] == END]
+        live = [text for text in texts if text[-1] != END]
+        if not live:
+            break
+    return ended + live
+
+
+@pytest.mark.backends
+def test_the_same_random_numbers_draw_the_same_texts(recorded):
+    """Where only `topk` is given bert4keras draws from the k likeliest in no order; that it is these has to do."""
+    rows, logits = recorded
+    for temperature, top_k, top_p, outputs in rows["random_rows"]:
+        if top_k in (None, 1) or top_p:
+            assert drawn_texts(logits, Sample(temperature, top_k, top_p), np.random.RandomState(0)) == outputs
+        for text in outputs if top_k else ():
+            for n in range(1, len(text)):
+                assert (logits[n, text[n - 1]] > logits[n, text[n - 1], text[n]]).sum() < top_k
 
 
 def settings(item):

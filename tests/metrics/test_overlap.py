@@ -33,10 +33,9 @@ def test_as_many_of_both(arguments):
         overlap_scores(*arguments)
 
 
-@pytest.mark.parametrize("library", ["sacrebleu", "rouge_score"])
-def test_a_missing_library_is_named_with_the_remedy(library, monkeypatch):
-    for name in [name for name in sys.modules if name.split(".")[0] == library]:
+def test_a_missing_library_is_named_with_the_remedy(monkeypatch):
+    for name in [name for name in sys.modules if name.split(".")[0] == "rouge_score"]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, library, None)
+    monkeypatch.setitem(sys.modules, "rouge_score", None)
     with pytest.raises(NlpgenError, match=r"pip install 'nlpgen\[overlap\]'"):
         overlap_scores(["山"], ["水"])
