@@ -169,6 +169,8 @@ def compiled_optimizer(model, weight_decay, loss=None, loss_weights=None, factor
     else:
         optimizer = adamw(0.0, weight_decay)
     model.compile(optimizer, loss, loss_weights=loss_weights, jit_compile=model.jit_compile)
+    # A step that makes variables is traced twice by TensorFlow.
+    model.optimizer.build(model.trainable_variables)
     model.compiled_for = options
     return optimizer
 
