@@ -78,13 +78,15 @@ class PromptModel(keras.Model):
             self.classifier.build((None, self.lm.backbone.config.hidden_size))
 
     def call(self, inputs, training=None):
-        shape = ops.shape(inputs["token_ids"])
-        batch, clozes, length = shape[0], inputs["token_ids"].shape[1], shape[2]
+        batch, _, length = ops.shape(inputs["token_ids"])
+        prefix_index = inputs.get("prefix_index")
+        if prefix_index is not None:  # one for each cloze
+            prefix_index = prefix_index[:, None] + ops.zeros_like(inputs["token_ids"][:, :, 0])
         hidden = self.hidden(
             ops.reshape(inputs["token_ids"], (-1, length)),
             ops.reshape(inputs["slots"], (-1, ops.shape(inputs["slots"])[2])),
             None if inputs.get("segment_ids") is None else ops.reshape(inputs["segment_ids"], (-1, length)),
-            None if inputs.get("prefix_index") is None else ops.repeat(inputs["prefix_index"], clozes),
+            None if prefix_index is None else ops.reshape(prefix_index, (-1,)),
         )  # (batch * clozes, slots, hidden_size)
         if self.classifier is None:
             labels = self.word_scores(hidden, inputs, batch)
@@ -94,9 +96,7 @@ class PromptModel(keras.Model):
             labels = self.label_scores(labels, inputs["word_labels"])
         if inputs.get("masked_ids") is None:
             return labels
-        masked = self.hidden(
-            inputs["masked_ids"], inputs["masked_positions"], inputs.get("masked_segments"), inputs.get("masked_prefix")
-        )
+        masked = self.hidden(inputs["masked_ids"], inputs["masked_positions"], inputs.get("masked_segments"))
         return {"labels": labels, "tokens": ops.cast(self.lm.logits(masked), "float32")}
 
     def hidden(self, token_ids, positions, segment_ids=None, prefix_index=None):
