@@ -291,7 +291,7 @@ class PTuningClassifier(PromptClassifier):
         wrong = list(dict.fromkeys(problem for label in labels for problem in label_problems(label))) if is_head else []
         if wrong:
             raise InputError("These labels cannot be used:\n  " + "\n  ".join(wrong[:10]) + "\nCorrect them.")
-        return self._question_of(sorted(set(labels)))
+        return self._question_of(sorted(set(labels)) if is_head else None)
 
     def _question(self):
         self._fitted()

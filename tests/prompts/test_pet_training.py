@@ -168,25 +168,16 @@ def test_bad_options(embedded, options, message):
         PETClassifier(embedded, PATTERNS[0], WORDS, **options).fit(TEXTS, LABELS)
 
 
-@pytest.mark.parametrize(
-    ("labels", "message"),
-    [
-        (["正面"] * 12, "All 12 labels are '正面'"),
-        (["正面", "坏 "] * 6, "'坏 ': it is none of"),
-        (["正面", "负面 "] * 6, "has spaces around it"),
-        (["正面"], "12 texts and 1 labels"),
-    ],
-)
-def test_bad_training_labels(embedded, labels, message):
-    with pytest.raises(InputError, match=message):
-        PETClassifier(embedded, PATTERNS[0], WORDS).fit(TEXTS, labels)
+def test_labels_that_no_word_stands_for(embedded):
+    with pytest.raises(InputError, match="'坏 ': it is none of"):
+        PETClassifier(embedded, PATTERNS[0], WORDS).fit(TEXTS, ["正面", "坏 "] * 6)
 
 
-def test_texts_with_several_labels_are_counted(one):
-    reset(one)
-    with pytest.warns(UserWarning, match="1 texts stand there with different labels, the first is .* \\("):
-        one._new_question().training_data(["好", "好", "坏"], ["正面", "负面", "负面"])
-    one._new_question().training_data(["好", "好", "坏"], ["正面", "正面", "负面"])  # a warning would be an error
+def test_texts_with_several_labels_are_counted_and_learned(one):
+    pet = reset(one, epochs=1)
+    with pytest.warns(InputWarning, match="1 texts stand there with different labels, the first is 好 \\("):
+        assert len(pet.fit(["好", "好", "坏"], ["正面", "负面", "负面"]).history_[0]) == 1
+    pet.fit(["好", "好", "坏"], ["正面", "正面", "负面"])  # a warning would be an error
 
 
 def test_the_next_arguments_change_nothing_that_was_learned(one, tmp_path):
@@ -259,8 +250,3 @@ def test_unlabelled_texts_that_no_option_uses_are_said(one):
 def test_bad_arguments(embedded, arguments, message):
     with pytest.raises(InputError, match=message):
         PETClassifier(**{"mlm": embedded, "patterns": PATTERNS[0], "verbalizer": WORDS} | arguments).fit(TEXTS, LABELS)
-
-
-def test_labels_must_be_a_list(embedded):
-    with pytest.raises(InputError, match="Give a list of labels"):
-        PETClassifier(embedded, PATTERNS[0], WORDS).fit(TEXTS, None)
