@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from nlpgen.models import PretrainedModel
+from nlpgen.prompts.auxiliary import token_loss
 
 HIDDEN = -1e9  # of a label that an input does not have
 
@@ -99,6 +100,17 @@ class PromptModel(keras.Model):
         masked = self.hidden(inputs["masked_ids"], inputs["masked_positions"], inputs.get("masked_segments"))
         return {"labels": labels, "tokens": ops.cast(self.lm.logits(masked), "float32")}
 
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Cross-entropy of the labels, and with `masked_ids` that of the tokens, whose targets are those of
+        `token_loss`: the sum of both, each the mean over its weighted cells.
+
+        Keras would keep a running mean of each, for which TensorFlow traces the step twice.
+        """
+        if not isinstance(y_pred, dict):
+            return ops.mean(label_loss(y, y_pred) * sample_weight)
+        losses = {"labels": label_loss, "tokens": token_loss}
+        return sum(ops.mean(loss(y[name], y_pred[name]) * sample_weight[name]) for name, loss in losses.items())
+
     def hidden(self, token_ids, positions, segment_ids=None, prefix_index=None):
         """Hidden states at some positions: `(rows, n, hidden_size)`."""
         inputs = {"token_ids": token_ids, "positions": positions}
@@ -190,6 +202,11 @@ class PromptModel(keras.Model):
 
     def build_from_config(self, config):
         self.build()
+
+
+def label_loss(targets, logits):
+    """Cross-entropy of `(batch,)` indices of labels under `(batch, labels)`: `(batch,)`."""
+    return ops.sparse_categorical_crossentropy(targets, logits, from_logits=True)
 
 
 def head_variables(lm):
