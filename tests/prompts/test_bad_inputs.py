@@ -56,7 +56,7 @@ def test_pattern_and_words(lms, make, changes, message):
 
 @pytest.mark.parametrize("pattern", ["[P*2][MASK]好{text}", "{text}[MASK][P*2]", "[P*2]{text}[MASK][MASK]"])
 def test_the_mask_of_a_causal_model_is_last(lms, pattern):
-    with pytest.raises(InputError, match="must end with its one .MASK.. Received: "):
+    with pytest.raises(InputError, match=r"must end with its one .MASK.. Received"):
         p_tuning_gpt(lms, pattern).fit(TEXTS, LABELS)
 
 
@@ -79,7 +79,7 @@ def test_labels(lms, make, labels, message):
 
 @pytest.mark.parametrize("make", [p_tuning, p_tuning_gpt, head])
 def test_no_labels_where_nothing_is_known_without(lms, make):
-    with pytest.raises(InputError, match="has nothing to learn from.*PETClassifier, which predicts without any"):
+    with pytest.raises(InputError, match=r"has nothing to learn from.*PETClassifier, which predicts without any"):
         make(lms).fit([], [])
 
 
