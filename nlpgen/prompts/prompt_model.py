@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from nlpgen.errors import InputError
 from nlpgen.models import PretrainedModel
 from nlpgen.prompts.auxiliary import token_loss
 
@@ -213,3 +214,18 @@ def head_variables(lm):
     """The variables of a language model that are not its backbone's."""
     own = {id(v) for v in lm.backbone.variables}
     return [v for v in lm.variables if id(v) not in own]
+
+
+def with_own_head(lm):
+    """A language model on the backbone of another, with a copy of its head.
+
+    Raises:
+        InputError: if it has no weights besides its backbone's.
+    """
+    if not head_variables(lm):
+        raise InputError("This language model has no head of its own. Use trainable='prompt' or 'all'.")
+    twin = type(lm)(lm.backbone)
+    twin.build()
+    for ours, theirs in zip(head_variables(twin), head_variables(lm), strict=True):
+        ours.assign(theirs)
+    return twin

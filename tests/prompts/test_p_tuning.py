@@ -10,6 +10,7 @@ from nlpgen.errors import InputError
 from nlpgen.layers import PrefixEncoder, PromptEncoder
 from nlpgen.models import Nezha, NezhaConfig
 from nlpgen.prompts import Pattern, PromptServer, PTuningClassifier, Scorer, Verbalizer
+from nlpgen.prompts.new_prompts import first_vectors, new_prompt, start
 from nlpgen.tasks import softmax
 from tests.helpers import array, assert_close
 from tests.prompts.test_pet_training import LABELS, TEXTS, assert_same, weights
@@ -133,7 +134,7 @@ def test_learning_rates_are_separate(embedded, trainable, name):
     rates = {"learning_rate": 1e-3, f"{name}_learning_rate": 1e-4}
     options = QUICK | {"epochs": 1, "batch_size": 12, "weight_decay": 0.0} | rates
     clf = PTuningClassifier(embedded, PATTERN, WORDS, trainable=trainable, **options).fit(TEXTS, LABELS)
-    first = clf._first_vectors(array(embedded.backbone.embeddings.token.embeddings), 4, None)
+    first = first_vectors(embedded, None, 4, None)
     np.testing.assert_allclose(np.abs(array(clf._scorer.model.prompt.vectors()) - first).max(), 1e-3, rtol=0.05)
     moved = [np.abs(a - b).max() for a, b in zip(weights(embedded), weights(clf.lm_), strict=True)]
     np.testing.assert_allclose(max(moved), 1e-4, rtol=0.05)
@@ -210,16 +211,15 @@ def test_prompts_that_cannot_be_served_together(fitted, tmp_path):
 
 
 def test_init_from_a_text(embedded):
-    clf = PTuningClassifier(embedded, PATTERN, WORDS, init="很满意", **QUICK)
     table = array(embedded.backbone.embeddings.token.embeddings)
     ids = embedded.tokenizer.ids("很满意很")
-    np.testing.assert_array_equal(clf._first_vectors(table, 4, None), table[ids])
+    np.testing.assert_array_equal(first_vectors(embedded, "很满意", 4, None), table[ids])
 
 
 def test_untrained_virtual_tokens_of_real_rows_are_those_tokens(embedded):
-    clf = PTuningClassifier(embedded, "[P*3]，[MASK]好{text}", WORDS, init="我觉得")
-    scorer = clf._new_scorer(embedded, clf._new_question(LABELS), clf._new_prompt(3), None)
-    clf._start(scorer)
+    clf = PTuningClassifier(embedded, "[P*3]，[MASK]好{text}", WORDS)
+    scorer = clf._new_scorer(embedded, clf._new_question(LABELS), new_prompt(embedded, 3, "embedding", None), None)
+    start(scorer.model, "我觉得", 0)
     plain = Scorer(embedded, Pattern("我觉得，[MASK]好{text}"), Verbalizer(WORDS))
     assert_close(scorer.label_scores({"text": TEXTS}), plain.label_scores({"text": TEXTS}), 1e-5)
 
