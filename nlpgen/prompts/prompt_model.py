@@ -108,9 +108,9 @@ class PromptModel(keras.Model):
         Keras would keep a running mean of each, for which TensorFlow traces the step twice.
         """
         if not isinstance(y_pred, dict):
-            return ops.mean(label_loss(y, y_pred) * sample_weight)
+            return weighted_mean(label_loss(y, y_pred), sample_weight)
         losses = {"labels": label_loss, "tokens": token_loss}
-        return sum(ops.mean(loss(y[name], y_pred[name]) * sample_weight[name]) for name, loss in losses.items())
+        return sum(weighted_mean(loss(y[name], y_pred[name]), sample_weight[name]) for name, loss in losses.items())
 
     def hidden(self, token_ids, positions, segment_ids=None, prefix_index=None):
         """Hidden states at some positions: `(rows, n, hidden_size)`."""
@@ -208,6 +208,11 @@ class PromptModel(keras.Model):
 def label_loss(targets, logits):
     """Cross-entropy of `(batch,)` indices of labels under `(batch, labels)`: `(batch,)`."""
     return ops.sparse_categorical_crossentropy(targets, logits, from_logits=True)
+
+
+def weighted_mean(losses, weights):
+    """The mean over all cells of losses times weights, arrays of one shape."""
+    return ops.mean(ops.multiply(losses, weights))
 
 
 def head_variables(lm):

@@ -185,7 +185,6 @@ def test_several_prompts_in_one_mixed_batch(embedded, fitted):
     assert server.predict(requests[:3]) == [server.classifiers[name].predict(text) for name, text in requests[:3]]
 
 
-@pytest.mark.backends
 def test_prefixes_in_one_mixed_batch(embedded):
     """Words of one length need one cloze, those of two need two: a batch may have either, or both."""
     options = QUICK | {"epochs": 2, "prefix_length": 2}
