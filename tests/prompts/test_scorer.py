@@ -59,9 +59,7 @@ def by_hand(lm, pattern, words, text, order="independent", normalization=None):
     return softmax(np.array(rows))
 
 
-@pytest.mark.parametrize(
-    "order", ["independent", pytest.param("left_to_right", marks=pytest.mark.backends), "most_confident_first"]
-)
+@pytest.mark.parametrize("order", ["independent", "left_to_right", "most_confident_first"])
 @pytest.mark.parametrize("normalization", [None, "length", "pmi"])
 def test_words_of_unequal_length_in_one_batch(embedded, order, normalization):
     scorer = Scorer(embedded, Pattern(PATTERN), Verbalizer(WORDS), order=order, normalization=normalization)
