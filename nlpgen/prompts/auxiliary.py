@@ -1,6 +1,5 @@
 """The auxiliary loss of prompt learning: guessing masked tokens of the texts in their pattern."""
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -130,7 +129,6 @@ class MaskedRows(AuxiliaryRows):
         return ids, cloze.segment_ids, chosen, targets if is_right else -1 - targets
 
 
-@keras.saving.register_keras_serializable("nlpgen")
 def token_loss(targets, logits):
     """Cross-entropy of tokens to be guessed; of those to be ruled out, whose target is -1 - id, `-log(1 - p)`.
 

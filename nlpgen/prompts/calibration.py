@@ -8,6 +8,7 @@ what the model gives without a text (Zhao et al., 2021, https://arxiv.org/abs/21
 import numpy as np
 
 from nlpgen.errors import InputError
+from nlpgen.tasks import softmax
 
 CALIBRATIONS = (None, "context", "unlabeled")
 
@@ -50,3 +51,33 @@ def mean_prior(probabilities, domains=None):
         here = np.array([each == domain for each in domains])
         priors[domain] = probabilities[here].mean(axis=0)
     return priors
+
+
+def label_probabilities(scorer, columns, by_context=False, priors=None, domain=None):
+    """Probabilities of the labels, calibrated by what the pattern says without a text, or by priors.
+
+    Args:
+        scorer: a `Scorer`.
+        columns: the inputs.
+        by_context: whether to calibrate without a text, where there are no priors.
+        priors: of `mean_prior`, or `None`.
+        domain: name of the column of the domains, or `None`.
+
+    Returns:
+        `(inputs, labels)`; rows sum to 1.
+    """
+    probabilities = softmax(scorer.label_scores(columns))
+    if priors is not None:
+        domains = columns.get(domain, [None] * len(probabilities))
+        return calibrated(probabilities, np.stack([priors.get(each, priors[None]) for each in domains]))
+    if not by_context or not len(probabilities):
+        return probabilities
+    n = len(probabilities) if scorer.by_input else 1
+    blank = {name: [""] * n for name in scorer.pattern.fields}
+    blank |= {name: columns[name] for name in scorer.further_columns}
+    return calibrated(probabilities, softmax(scorer.label_scores(blank)))
+
+
+def prior_of(scorer, columns, domain=None):
+    """The mean of what a pattern says of inputs, see `mean_prior`; `domain` is the column of their domains."""
+    return mean_prior(softmax(scorer.label_scores(columns)), columns.get(domain))

@@ -3,7 +3,6 @@
 Su's form of it (2021, https://kexue.fm/archives/8295) trains the rows of eight unused tokens and nothing else.
 """
 
-import math
 import warnings
 
 import keras
@@ -13,12 +12,14 @@ from keras import ops
 from nlpgen.checkpoints.files import replaced_folder, write_json
 from nlpgen.checkpoints.safetensors import SafetensorsFile, write_safetensors
 from nlpgen.errors import ConfigError, InputError, InputWarning
-from nlpgen.layers import PROMPT_ENCODERS, PrefixEncoder, PromptEncoder
+from nlpgen.layers import PrefixEncoder, PromptEncoder
 from nlpgen.models import CausalLM, MaskedLM
+from nlpgen.prompts.arguments import check_p_tuning
 from nlpgen.prompts.columns import count
+from nlpgen.prompts.new_prompts import new_prefix, new_prompt, start
 from nlpgen.prompts.pattern import Pattern
 from nlpgen.prompts.prompt_classifier import PromptClassifier
-from nlpgen.prompts.prompt_model import head_variables
+from nlpgen.prompts.prompt_model import head_variables, with_own_head
 from nlpgen.prompts.question import Question
 from nlpgen.prompts.saving import (
     PATTERNS,
@@ -34,10 +35,7 @@ from nlpgen.prompts.scorer import HeadScorer, Scorer
 from nlpgen.prompts.training import Losses, train
 from nlpgen.prompts.verbalizer import label_problems
 from nlpgen.tasks import softmax
-from nlpgen.tasks.fine_tuning import check_seed
 
-TRAINABLE = ("prompt", "prompt+head", "all")
-HEADS = ("verbalizer", "classifier")
 # Names of the layers whose learning rate is `learning_rate`.
 OWN = "virtual_tokens|prefix|label_head"
 # Arguments that what was learned depends on: `set_params` changes them for the next `fit` only.
@@ -170,7 +168,7 @@ class PTuningClassifier(PromptClassifier):
             warnings.warn("`unlabeled` is not used: `mlm_weight` is 0.", InputWarning, stacklevel=2)
         self._forget()
         scorer = self._worker(asked)
-        self._start(scorer)
+        start(scorer.model, self.init, self.seed)
 
         def score():
             return float((scorer.label_scores(held_out[0]).argmax(axis=1) == held_out[1]).mean())
@@ -282,7 +280,7 @@ class PTuningClassifier(PromptClassifier):
             raise InputError(f"Give a list of labels. Received: {type(labels).__name__}")
         labels, is_head = list(labels), self.head == "classifier"
         pattern = self.pattern if isinstance(self.pattern, Pattern) else Pattern(self.pattern, needs_mask=not is_head)
-        self._check(pattern)
+        check_p_tuning(self, pattern)
         if not labels:
             raise InputError(
                 "PTuningClassifier has nothing to learn from: its virtual tokens mean nothing before they are trained. "
@@ -291,7 +289,7 @@ class PTuningClassifier(PromptClassifier):
         wrong = list(dict.fromkeys(problem for label in labels for problem in label_problems(label))) if is_head else []
         if wrong:
             raise InputError("These labels cannot be used:\n  " + "\n  ".join(wrong[:10]) + "\nCorrect them.")
-        return self._question_of(sorted(set(labels)))
+        return self._question_of(sorted(set(labels)) if is_head else None)
 
     def _question(self):
         self._fitted()
@@ -306,46 +304,6 @@ class PTuningClassifier(PromptClassifier):
         for name in ("_asked", "_scorer", "_fixed", "history_", "classes_"):
             self.__dict__.pop(name, None)
 
-    def _check(self, pattern):
-        if self.lm is None:
-            raise InputError(
-                "The untrained model is needed, and this classifier was loaded without it: give it to `load` as "
-                "`backbone`, or by set_params(lm=...)."
-            )
-        check_seed(self.seed)
-        problems = []
-        for name, known in {"trainable": TRAINABLE, "prompt_encoder": PROMPT_ENCODERS, "head": HEADS}.items():
-            if getattr(self, name) not in known:
-                problems.append(f"`{name}` must be one of {', '.join(known)}. Received: {getattr(self, name)!r}")
-        if not isinstance(self.lm, MaskedLM | CausalLM):
-            problems.append(f"`lm` must be a MaskedLM or a CausalLM. Received: {self.lm!r:.80}")
-        elif self.prefix_length and hasattr(self.lm.backbone, "relative"):
-            problems.append(
-                f"{type(self.lm.backbone).__name__} has relative positions, so that no prefix can stand before: "
-                "`prefix_length` must be 0"
-            )
-        for name in ("prompt_hidden_size", "prefix_hidden_size"):
-            size = getattr(self, name)
-            if size is not None and (type(size) is not int or size < 1):
-                problems.append(f"`{name}` must be a whole number, 1 or more, or None. Received: {size!r}")
-        if not isinstance(self.init, str | None):
-            problems.append(f"`init` must be a text, or None. Received: {self.init!r}")
-        if not isinstance(self.prefix_length, int) or self.prefix_length < 0:
-            problems.append(f"`prefix_length` must be a whole number, 0 or more. Received: {self.prefix_length!r}")
-        elif not pattern.num_virtual and not self.prefix_length and self.trainable == "prompt":
-            problems.append(
-                f"nothing would be trained: the pattern {pattern.template!r} has no virtual tokens such as [P*4], and "
-                "`prefix_length` is 0"
-            )
-        if self.head == "verbalizer" and self.verbalizer is None:
-            problems.append("`verbalizer` is missing: `{label: word}`, or head='classifier'")
-        for name in ("head_learning_rate", "lm_learning_rate", "learning_rate"):
-            value = getattr(self, name)
-            if not isinstance(value, int | float) or not 0 < value < math.inf:
-                problems.append(f"`{name}` must be a number above 0. Received: {value!r}")
-        if problems:
-            raise InputError("PTuningClassifier cannot be fitted like this:\n  " + "\n  ".join(problems))
-
     def _own_lm(self):
         """The model to train with: the given one, one with a head of its own on the same backbone, or a copy."""
         if self.trainable == "prompt":
@@ -359,7 +317,9 @@ class PTuningClassifier(PromptClassifier):
         if kept is None or kept[0] != key or kept[1] is not self.lm:
             self._kept = None  # so that memory holds one only
             (pattern,) = asked.patterns
-            scorer = self._new_scorer(self._own_lm(), asked, self._new_prompt(pattern.num_virtual), self._new_prefix())
+            prompt = new_prompt(self.lm, pattern.num_virtual, self.prompt_encoder, self.prompt_hidden_size)
+            prefix = new_prefix(self.lm, self.prefix_length, self.prefix_hidden_size)
+            scorer = self._new_scorer(self._own_lm(), asked, prompt, prefix)
             self._kept = key, self.lm, scorer
         scorer = self._kept[2]
         if self.trainable == "all":
@@ -368,33 +328,6 @@ class PTuningClassifier(PromptClassifier):
             for ours, theirs in zip(head_variables(scorer.lm), head_variables(self.lm), strict=True):
                 ours.assign(theirs)
         return scorer
-
-    def _new_prompt(self, count):
-        if not count:
-            return None
-        size = self.lm.backbone.embeddings.token.output_dim
-        prompt = PromptEncoder(
-            count, size, self.prompt_encoder, self.prompt_hidden_size, name="virtual_tokens", dtype="float32"
-        )
-        prompt.build()
-        return prompt
-
-    def _new_prefix(self):
-        if not self.prefix_length:
-            return None
-        backbone = self.lm.backbone
-        attention = getattr(backbone, "layer_blocks", getattr(backbone, "blocks", None))[0].attention
-        prefix = PrefixEncoder(
-            self.prefix_length,
-            backbone.config.num_hidden_layers,
-            attention.num_key_value_heads,
-            attention.head_size,
-            hidden_size=self.prefix_hidden_size,
-            name="prefix",
-            dtype="float32",
-        )
-        prefix.build()
-        return prefix
 
     def _new_scorer(self, lm, asked, prompt, prefix):
         (pattern,) = asked.patterns
@@ -416,32 +349,6 @@ class PTuningClassifier(PromptClassifier):
             lm, pattern, asked.labels, dense, self.max_length, self.truncate_side, prompt, prefix, self.trainable
         )
 
-    def _start(self, scorer):
-        """First values of all that is new, the same on every backend."""
-        generator, model = np.random.default_rng([self.seed, 3]), scorer.model
-        table = ops.convert_to_numpy(ops.cast(self.lm.backbone.embeddings.token.embeddings, "float32"))
-        for layer in filter(None, (model.prompt, model.prefix, model.classifier)):
-            for weight in layer.weights:
-                if len(weight.shape) > 1:
-                    stddev = 0.02 if weight.name == "embeddings" else math.sqrt(2 / sum(weight.shape[-2:]))
-                    weight.assign(generator.normal(0, stddev, weight.shape))
-                else:
-                    weight.assign(np.zeros(weight.shape))
-        if model.prompt is not None:
-            model.prompt.embeddings.assign(self._first_vectors(table, model.prompt.num_tokens, generator))
-
-    def _first_vectors(self, table, n, generator):
-        tokenizer = self.lm.tokenizer
-        if self.init is not None:
-            ids = tokenizer.ids(self.init)
-            if not ids:
-                raise InputError(f"`init` must be a text with a token or more. Received: {self.init!r}")
-            return table[[ids[i % len(ids)] for i in range(n)]]
-        unused = [f"[unused{i + 1}]" for i in range(n)]
-        if all(token in tokenizer.vocab for token in unused):
-            return table[[tokenizer.vocab.id(token) for token in unused]]
-        return generator.normal(0, table.std(), (n, table.shape[1]))
-
     def _factors(self):
         rate = {"prompt+head": self.head_learning_rate, "all": self.lm_learning_rate}.get(self.trainable)
         return None if rate is None else {rf"^(?!.*({OWN})/)": rate / self.learning_rate}
@@ -453,18 +360,3 @@ class PTuningClassifier(PromptClassifier):
 
     def _proba(self, columns):
         return softmax(self._fitted().label_scores(columns))
-
-
-def with_own_head(lm):
-    """A language model on the backbone of another, with a copy of its head.
-
-    Raises:
-        InputError: if it has no weights besides its backbone's.
-    """
-    if not head_variables(lm):
-        raise InputError("This language model has no head of its own. Use trainable='prompt' or 'all'.")
-    twin = type(lm)(lm.backbone)
-    twin.build()
-    for ours, theirs in zip(head_variables(twin), head_variables(lm), strict=True):
-        ours.assign(theirs)
-    return twin

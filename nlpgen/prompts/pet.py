@@ -1,14 +1,14 @@
 """PET: classification as a cloze question (Schick & Schütze, 2021, https://arxiv.org/abs/2001.07676)."""
 
-import warnings
-
 import numpy as np
 
 from nlpgen.checkpoints.files import replaced_folder, write_json
-from nlpgen.errors import ConfigError, InputError, InputWarning
+from nlpgen.errors import ConfigError, InputError
 from nlpgen.models import MaskedLM
-from nlpgen.prompts.calibration import CALIBRATIONS, calibrated, mean_prior
+from nlpgen.prompts.arguments import NO_PRIOR, check_calibration, check_masked_lm, check_pet
+from nlpgen.prompts.calibration import label_probabilities, prior_of
 from nlpgen.prompts.columns import count, joined
+from nlpgen.prompts.distillation import distilled, student_probabilities
 from nlpgen.prompts.ipet import labelled_by_others
 from nlpgen.prompts.presets import load_preset
 from nlpgen.prompts.prompt_classifier import PromptClassifier
@@ -16,12 +16,10 @@ from nlpgen.prompts.question import Question
 from nlpgen.prompts.saving import PATTERNS, copy_of_model, is_ours, open_saved, verbalizer_to
 from nlpgen.prompts.scorer import Scorer
 from nlpgen.prompts.training import Losses, train
-from nlpgen.tasks import TextClassifier, softmax
-from nlpgen.tasks.fine_tuning import check_seed
+from nlpgen.tasks import TextClassifier
 
-ENSEMBLES = ("accuracy", "mean")
 STUDENT = "student"
-NO_PRIOR = "`calibration='unlabeled'` needs fixed labels, and `Candidates` are others in each input. Use 'context'."
+LOSSES = ("label_weight", "mlm_weight", "mlm_rate", "mask_template", "label_conditioning")
 # Arguments that what was learned depends on: `set_params` changes them for the next `fit` only.
 FIXED = ("patterns", "verbalizer", "max_length", "truncate_side", "order", "normalization", "repetitions")
 
@@ -179,7 +177,8 @@ class PETClassifier(PromptClassifier):
         pool = None if unlabeled is None else asked.columns(unlabeled, self.domain)
         pool = pool if pool is not None and count(pool) else None
         held_out = asked.held_out(validation_data, self.domain)
-        losses = self._check(asked, len(targets), pool)
+        check_pet(self, asked, len(targets), pool)
+        losses = Losses(**{name: getattr(self, name) for name in LOSSES})
         if not len(targets) and (pool is None or not self.mlm_weight):
             if hasattr(self, "_fitted"):
                 self._forget()
@@ -231,8 +230,7 @@ class PETClassifier(PromptClassifier):
         columns, scorers = self._columns(texts), self._scorers()
         if self._question().by_input:
             raise InputError(NO_PRIOR)
-        domains = columns.get(self.domain)
-        self.priors_ = [mean_prior(softmax(scorer.label_scores(columns)), domains) for scorer in scorers]
+        self.priors_ = [prior_of(scorer, columns, self.domain) for scorer in scorers]
         self._priors_of = self._key(self._question())
         return self
 
@@ -322,7 +320,7 @@ class PETClassifier(PromptClassifier):
 
     def _untrained(self, asked):
         """The scorers of the model as it was given, which is compiled once for all patterns."""
-        self._check_model()
+        check_masked_lm(self.mlm)
         key = self._key(asked)[0]
         kept = getattr(self, "_base", None)
         if kept is None or kept[0] != key or kept[1].lm is not self.mlm:
@@ -334,13 +332,13 @@ class PETClassifier(PromptClassifier):
 
     def _proba(self, columns):
         if getattr(self, "student_", None) is not None:
-            return self._said_by_student(columns)
+            return student_probabilities(self.student_, self._asked, columns)
         found = self._said_by_each(columns)
         return np.tensordot(getattr(self, "weights_", np.full(len(found), 1 / len(found))), found, 1)
 
     def _said_by_each(self, columns):
         scorers, asked = self._scorers(), self._question()
-        self._raise(self._calibration_problems(asked))
+        check_calibration(self.calibration, asked)
         priors = [None] * len(scorers)
         if self.calibration == "unlabeled" and count(columns):
             priors = getattr(self, "priors_", None)
@@ -348,89 +346,12 @@ class PETClassifier(PromptClassifier):
                 raise InputError("calibration='unlabeled' needs texts: call `calibrate`, or `fit` with `unlabeled`.")
         return [self._said(scorer, columns, prior) for scorer, prior in zip(scorers, priors, strict=True)]
 
-    def _said(self, scorer, columns, priors=None):
-        """Probabilities of the labels, calibrated by what the pattern says without a text, or by priors."""
-        probabilities = softmax(scorer.label_scores(columns))
-        if priors is not None:
-            domains = columns.get(self.domain, [None] * len(probabilities))
-            return calibrated(probabilities, np.stack([priors.get(each, priors[None]) for each in domains]))
-        if self.calibration != "context" or not len(probabilities):
-            return probabilities
-        n = len(probabilities) if scorer.by_input else 1
-        blank = {name: [""] * n for name in scorer.pattern.fields}
-        blank |= {name: columns[name] for name in scorer.further_columns}
-        return calibrated(probabilities, softmax(scorer.label_scores(blank)))
+    def _said(self, scorer, columns, prior=None):
+        return label_probabilities(scorer, columns, self.calibration == "context", prior, self.domain)
 
     def _prior(self, scorer, pool):
         """The priors of unlabelled texts, where there are some and `calibration` asks for them."""
-        if self.calibration != "unlabeled" or pool is None:
-            return None
-        return mean_prior(softmax(scorer.label_scores(pool)), pool.get(self.domain))
-
-    def _said_by_student(self, columns):
-        found, labels = self.student_.predict_proba(self._as_texts(columns)), self._asked.labels
-        out = np.zeros((count(columns), len(labels)))
-        out[:, [labels.index(label) for label in self.student_.classes_]] = found
-        return out
-
-    def _as_texts(self, columns):
-        """Columns as the texts or pairs that a `TextClassifier` takes."""
-        fields = [columns[name] for name in self._asked.fields]
-        return fields[0] if len(fields) == 1 else list(zip(*fields, strict=True))
-
-    def _check_model(self):
-        if self.mlm is None:
-            raise InputError(
-                "The untrained model is needed, and this classifier was loaded without it: give it to `load` as "
-                "`backbone`, or by set_params(mlm=...)."
-            )
-        if not isinstance(self.mlm, MaskedLM):
-            raise InputError(
-                "`mlm` must be a MaskedLM, e.g. MaskedLM.from_pretrained('bert-tiny-zh'); a CausalLM is for "
-                f"PTuningClassifier. Received: {self.mlm!r:.80}"
-            )
-
-    def _check(self, asked, n, pool):
-        """The losses; raises `InputError` with all that is wrong with the options."""
-        self._check_model()
-        check_seed(self.seed)
-        problems, learns = self._calibration_problems(asked), n or (pool is not None and self.mlm_weight)
-        if not learns and pool is not None and (self.generations or self.distill):
-            problems.append("without labels only the auxiliary loss is learned from: `mlm_weight` must be above 0")
-        if not n and self.label_conditioning and not self.generations and pool is not None:
-            problems.append("`label_conditioning` needs labelled texts")
-        if self.ensemble not in ENSEMBLES:
-            problems.append(f"`ensemble` must be one of {', '.join(ENSEMBLES)}. Received: {self.ensemble!r}")
-        if not isinstance(self.repetitions, int) or self.repetitions < 1:
-            problems.append(f"`repetitions` must be a whole number, 1 or more. Received: {self.repetitions!r}")
-        if not isinstance(self.generations, int) or self.generations < 0:
-            problems.append(f"`generations` must be a whole number, 0 or more. Received: {self.generations!r}")
-        elif (self.generations or self.distill) and pool is None:
-            problems.append("`generations` and `distill` need `unlabeled`")
-        if self.distill and (len(asked.fields) > 2 or asked.by_input):
-            problems.append("`distill` needs fixed labels and inputs of at most two fields")
-        self._raise(problems)
-        names = ("label_weight", "mlm_weight", "mlm_rate", "mask_template", "label_conditioning")
-        losses = Losses(**{name: getattr(self, name) for name in names})
-        used = self.mlm_weight or self.generations or self.distill or self.calibration == "unlabeled"
-        if pool is not None and not used:
-            warnings.warn(
-                "`unlabeled` is not used: of `mlm_weight`, `generations`, `distill` and calibration='unlabeled' none "
-                "is set.",
-                InputWarning,
-                stacklevel=3,
-            )
-        return losses
-
-    def _calibration_problems(self, asked):
-        if self.calibration not in CALIBRATIONS:
-            known = ", ".join(map(repr, CALIBRATIONS))
-            return [f"`calibration` must be one of {known}. Received: {self.calibration!r}"]
-        return [NO_PRIOR] if self.calibration == "unlabeled" and asked.by_input else []
-
-    def _raise(self, problems):
-        if problems:
-            raise InputError("PETClassifier cannot be used like this:\n  " + "\n  ".join(problems))
+        return prior_of(scorer, pool, self.domain) if self.calibration == "unlabeled" and pool is not None else None
 
     def _votes(self, asked, columns, targets, pool):
         """How much each model counts."""
@@ -488,9 +409,12 @@ class PETClassifier(PromptClassifier):
         return scorers
 
     def _distilled(self, columns, held_out):
-        probabilities = self._proba(columns)
-        student = TextClassifier(
+        return distilled(
             self.mlm,
+            self._asked,
+            columns,
+            self._proba(columns),
+            held_out,
             max_length=self.max_length,
             epochs=self.epochs,
             batch_size=self.batch_size,
@@ -500,7 +424,3 @@ class PETClassifier(PromptClassifier):
             seed=self.seed,
             verbose=self.verbose,
         )
-        labels = self._asked.labels
-        if held_out is not None:
-            held_out = self._as_texts(held_out[0]), [labels[i] for i in held_out[1]]
-        return student.fit_probabilities(self._as_texts(columns), probabilities, labels, validation_data=held_out)

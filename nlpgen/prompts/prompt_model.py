@@ -4,7 +4,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from nlpgen.errors import InputError
 from nlpgen.models import PretrainedModel
+from nlpgen.prompts.auxiliary import token_loss
 
 HIDDEN = -1e9  # of a label that an input does not have
 
@@ -78,13 +80,15 @@ class PromptModel(keras.Model):
             self.classifier.build((None, self.lm.backbone.config.hidden_size))
 
     def call(self, inputs, training=None):
-        shape = ops.shape(inputs["token_ids"])
-        batch, clozes, length = shape[0], inputs["token_ids"].shape[1], shape[2]
+        batch, _, length = ops.shape(inputs["token_ids"])
+        prefix_index = inputs.get("prefix_index")
+        if prefix_index is not None:  # one for each cloze
+            prefix_index = prefix_index[:, None] + ops.zeros_like(inputs["token_ids"][:, :, 0])
         hidden = self.hidden(
             ops.reshape(inputs["token_ids"], (-1, length)),
             ops.reshape(inputs["slots"], (-1, ops.shape(inputs["slots"])[2])),
             None if inputs.get("segment_ids") is None else ops.reshape(inputs["segment_ids"], (-1, length)),
-            None if inputs.get("prefix_index") is None else ops.repeat(inputs["prefix_index"], clozes),
+            None if prefix_index is None else ops.reshape(prefix_index, (-1,)),
         )  # (batch * clozes, slots, hidden_size)
         if self.classifier is None:
             labels = self.word_scores(hidden, inputs, batch)
@@ -94,10 +98,19 @@ class PromptModel(keras.Model):
             labels = self.label_scores(labels, inputs["word_labels"])
         if inputs.get("masked_ids") is None:
             return labels
-        masked = self.hidden(
-            inputs["masked_ids"], inputs["masked_positions"], inputs.get("masked_segments"), inputs.get("masked_prefix")
-        )
+        masked = self.hidden(inputs["masked_ids"], inputs["masked_positions"], inputs.get("masked_segments"))
         return {"labels": labels, "tokens": ops.cast(self.lm.logits(masked), "float32")}
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Cross-entropy of the labels, and with `masked_ids` that of the tokens, whose targets are those of
+        `token_loss`: the sum of both, each the mean over its weighted cells.
+
+        Keras would keep a running mean of each, for which TensorFlow traces the step twice.
+        """
+        if not isinstance(y_pred, dict):
+            return weighted_mean(label_loss(y, y_pred), sample_weight)
+        losses = {"labels": label_loss, "tokens": token_loss}
+        return sum(weighted_mean(loss(y[name], y_pred[name]), sample_weight[name]) for name, loss in losses.items())
 
     def hidden(self, token_ids, positions, segment_ids=None, prefix_index=None):
         """Hidden states at some positions: `(rows, n, hidden_size)`."""
@@ -192,7 +205,32 @@ class PromptModel(keras.Model):
         self.build()
 
 
+def label_loss(targets, logits):
+    """Cross-entropy of `(batch,)` indices of labels under `(batch, labels)`: `(batch,)`."""
+    return ops.sparse_categorical_crossentropy(targets, logits, from_logits=True)
+
+
+def weighted_mean(losses, weights):
+    """The mean over all cells of losses times weights, arrays of one shape."""
+    return ops.mean(ops.multiply(losses, weights))
+
+
 def head_variables(lm):
     """The variables of a language model that are not its backbone's."""
     own = {id(v) for v in lm.backbone.variables}
     return [v for v in lm.variables if id(v) not in own]
+
+
+def with_own_head(lm):
+    """A language model on the backbone of another, with a copy of its head.
+
+    Raises:
+        InputError: if it has no weights besides its backbone's.
+    """
+    if not head_variables(lm):
+        raise InputError("This language model has no head of its own. Use trainable='prompt' or 'all'.")
+    twin = type(lm)(lm.backbone)
+    twin.build()
+    for ours, theirs in zip(head_variables(twin), head_variables(lm), strict=True):
+        ours.assign(theirs)
+    return twin

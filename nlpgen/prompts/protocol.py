@@ -122,17 +122,17 @@ def _compare(classifiers, sets, test, seeds, unlabeled, validation, reference, c
         raise InputError(f"{leaks}: nothing is left to compare on. Take other test rows, or give clean=False.")
     cache = None if cache is None else RunCache(cache)
     settings = {name: None if cache is None else _settings(each) for name, each in classifiers.items()}
-    runs, copy = [], (None, None)
+    runs, copies = [], {}
     for name, size, split, seed in _jobs(classifiers, sets, [int(seed) for seed in seeds], unlabeled):
         i = split or 0
         data = (sets[size][i], unlabeled, held_out[i % len(held_out)], test_texts)
         path = cache and cache.path(f"{name}-{size}-split{split}-seed{seed}", [settings[name], seed, data])
-        if copy[0] != (name, size):
-            copy = (None, None)  # first: a Keras model is a cycle of references, and the next one needs its memory
-            gc.collect()
-            copy = (name, size), type(classifiers[name])(**classifiers[name].get_params())
         try:
-            found = _read_or_run(cache, path, copy[1], seed, data)
+            found = cache.read(path) if cache else None
+            if found is None:
+                found = _run(_copy(copies, (name, size), classifiers[name]), seed, *data)
+                if cache:
+                    cache.write(path, found)
         except Exception as error:
             message = f"{name} failed with {size} labels, split {split}, seed {seed}: {error}"
             raise RunFailed(message, runs) from error
@@ -164,13 +164,14 @@ def _jobs(classifiers, sets, seeds, unlabeled):
                 yield from ((name, size, split, seed) for split in range(len(splits)) for seed in some)
 
 
-def _read_or_run(cache, path, classifier, seed, data):
-    found = cache.read(path) if cache else None
-    if found is None:
-        found = _run(classifier, seed, *data)
-        if cache:
-            cache.write(path, found)
-    return found
+def _copy(copies, key, classifier):
+    """The copy of a classifier that its runs train, the only one in `copies`."""
+    if key not in copies:
+        if copies:
+            copies.clear()  # first: a Keras model is a cycle of references, and the next one needs its memory
+            gc.collect()
+        copies[key] = type(classifier)(**classifier.get_params())
+    return copies[key]
 
 
 def _run(classifier, seed, train, unlabeled, validation, test_texts):

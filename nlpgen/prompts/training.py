@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass, replace
 
-import keras
 import numpy as np
 
 from nlpgen.errors import InputError
-from nlpgen.prompts.auxiliary import MaskedRows, NextTokenRows, Passes, token_loss
+from nlpgen.prompts.auxiliary import MaskedRows, NextTokenRows, Passes
 from nlpgen.prompts.columns import count
 from nlpgen.prompts.verbalizer import label_problems
 from nlpgen.tasks.fine_tuning import fine_tune, seed_dropout
@@ -88,21 +87,17 @@ def train(
             if name != "masked_segments" or scorer.has_segments:
                 x[name] = np.concatenate([inputs[name] for inputs, *_ in parts])
         y = {"labels": targets[indices], "tokens": np.concatenate([guessed for _, guessed, *_ in parts])}
-        # Each loss is the mean over its tokens; Keras divides the sum by the number of cells.
+        # Each loss is the mean over its tokens; the model divides the sum by the number of cells.
         weights = [mask * (weight * y["tokens"].size / max(mask.sum(), 1)) for _, _, mask, weight in parts]
         return x, y, {"labels": label_weights, "tokens": np.concatenate(weights).astype("float32")}
 
     seed_dropout(scorer.model, seed)
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    if auxiliary:
-        loss = {"labels": loss, "tokens": token_loss}
     return fine_tune(
         scorer.model,
         [len(row) for row in rows],
         batch,
         batch_size=batch_size,
         seed=seed,
-        loss=loss,
         score=score,
         **options,
     )

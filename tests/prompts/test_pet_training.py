@@ -26,7 +26,7 @@ def one(embedded):
 
 
 def reset(one, **options):
-    fresh = PETClassifier(one.mlm, PATTERNS[0], WORDS, **QUICK | options)
+    fresh = PETClassifier(**{"mlm": one.mlm, "patterns": PATTERNS[0], "verbalizer": WORDS} | QUICK | options)
     return one.set_params(**fresh.get_params())
 
 
@@ -67,12 +67,6 @@ def test_the_same_seed_gives_the_same_model(one):
     assert np.abs(first - other).max() > 1e-4
 
 
-def test_a_second_fit_knows_nothing_of_the_first(one):
-    found = reset(one, epochs=2, seed=3).fit(TEXTS[::-1], LABELS[::-1]).fit(TEXTS, LABELS).predict_proba(TEXTS)
-    fresh = PETClassifier(one.mlm, PATTERNS[0], WORDS, **QUICK | {"epochs": 2}, seed=3).fit(TEXTS, LABELS)
-    np.testing.assert_array_equal(found, fresh.predict_proba(TEXTS))
-
-
 def test_unlabelled_texts_alone_teach_their_language(one):
     pet = reset(one, epochs=12, mlm_weight=1.0).fit([], [], unlabeled=TEXTS)
     (history,) = pet.history_
@@ -88,14 +82,6 @@ def test_without_any_text_it_stays_zero_shot(embedded):
     np.testing.assert_array_equal(pet.fit([], []).predict_proba(TEXTS), before)
 
 
-@pytest.mark.parametrize(
-    "options", [{"mlm_weight": 0, "calibration": "unlabeled"}, {"mask_template": True}, {"label_conditioning": 0.5}]
-)
-def test_other_losses(one, options):
-    pet = reset(one, epochs=20, **options).fit(TEXTS, LABELS, unlabeled=["还可以", "早餐一般"])
-    assert pet.score(TEXTS, LABELS) >= 11 / 12  # a prior of two texts may cost one
-
-
 def test_the_best_epoch_on_validation_data_is_kept(one):
     pet = reset(one, patience=2)
     pet.fit(TEXTS, LABELS, validation_data=(TEXTS[::2], LABELS[::2]))
@@ -103,10 +89,9 @@ def test_the_best_epoch_on_validation_data_is_kept(one):
     assert pet.score(TEXTS[::2], LABELS[::2]) == best
 
 
-def test_ipet_and_distillation(embedded, tmp_path):
+def test_ipet_and_distillation(one, tmp_path):
     pool = ["房间干净", "服务很差", "很脏", "味道真好", "方便", "睡不着"]
-    pet = PETClassifier(embedded, PATTERNS, WORDS, **QUICK, generations=1, distill=True)
-    pet.fit(TEXTS, LABELS, unlabeled=pool)
+    pet = reset(one, patterns=PATTERNS, generations=1, distill=True).fit(TEXTS, LABELS, unlabeled=pool)
     assert pet.student_.classes_ == ["正面", "负面"]
     said, taught = pet.predict_proba(pool), np.tensordot(pet.weights_, pet.predict_proba_by_model(pool), 1)
     np.testing.assert_allclose(said, pet.student_.predict_proba(pool))
@@ -121,7 +106,7 @@ def test_ipet_and_distillation(embedded, tmp_path):
 @pytest.mark.backends
 def test_save_and_load(embedded, tmp_path):
     pet = PETClassifier(
-        embedded, PATTERNS, WORDS, **QUICK | {"epochs": 1}, calibration="unlabeled", normalization="pmi"
+        embedded, PATTERNS, WORDS, **QUICK | {"epochs": 1}, mlm_weight=0, calibration="unlabeled", normalization="pmi"
     )
     pet.fit(TEXTS, LABELS, unlabeled=TEXTS).save(tmp_path / "pet")
     loaded = PETClassifier.load(tmp_path / "pet")
@@ -146,7 +131,7 @@ def test_candidates_can_be_learned(embedded):
         "candidates": [["大声", "小声"], ["小声", "大声"], ["空", "桥面"], ["桥面", "流"]] * 2,
     }
     labels = ["小声", "小声", "空", "桥面"] * 2
-    pet = PETClassifier(embedded, "{a}[MASK]{b}", Candidates(), **QUICK | {"epochs": 20})
+    pet = PETClassifier(embedded, "{a}[MASK]{b}", Candidates(), **QUICK | {"epochs": 20, "batch_size": 8})
     assert pet.fit(columns, labels).score(columns, labels) == 1
 
 
@@ -168,25 +153,16 @@ def test_bad_options(embedded, options, message):
         PETClassifier(embedded, PATTERNS[0], WORDS, **options).fit(TEXTS, LABELS)
 
 
-@pytest.mark.parametrize(
-    ("labels", "message"),
-    [
-        (["正面"] * 12, "All 12 labels are '正面'"),
-        (["正面", "坏 "] * 6, "'坏 ': it is none of"),
-        (["正面", "负面 "] * 6, "has spaces around it"),
-        (["正面"], "12 texts and 1 labels"),
-    ],
-)
-def test_bad_training_labels(embedded, labels, message):
-    with pytest.raises(InputError, match=message):
-        PETClassifier(embedded, PATTERNS[0], WORDS).fit(TEXTS, labels)
+def test_labels_that_no_word_stands_for(embedded):
+    with pytest.raises(InputError, match="'坏 ': it is none of"):
+        PETClassifier(embedded, PATTERNS[0], WORDS).fit(TEXTS, ["正面", "坏 "] * 6)
 
 
-def test_texts_with_several_labels_are_counted(one):
-    reset(one)
-    with pytest.warns(UserWarning, match="1 texts stand there with different labels, the first is .* \\("):
-        one._new_question().training_data(["好", "好", "坏"], ["正面", "负面", "负面"])
-    one._new_question().training_data(["好", "好", "坏"], ["正面", "正面", "负面"])  # a warning would be an error
+def test_texts_with_several_labels_are_counted_and_learned(one):
+    pet = reset(one, epochs=1)
+    with pytest.warns(InputWarning, match="1 texts stand there with different labels, the first is 好 \\("):
+        assert len(pet.fit(["好", "好", "坏"], ["正面", "负面", "负面"]).history_[0]) == 1
+    pet.fit(["好", "好", "坏"], ["正面", "正面", "负面"])  # a warning would be an error
 
 
 def test_the_next_arguments_change_nothing_that_was_learned(one, tmp_path):
@@ -241,6 +217,14 @@ def test_unlabelled_texts_may_calibrate_alone(one):
         )
 
 
+@pytest.mark.parametrize(
+    "options", [{"mask_template": True}, {"label_conditioning": 0.5}, {"mlm_weight": 0, "calibration": "unlabeled"}]
+)
+def test_other_losses(one, options):
+    pet = reset(one, epochs=20, **options).fit(TEXTS, LABELS, unlabeled=["还可以", "早餐一般"])
+    assert pet.score(TEXTS, LABELS) >= 11 / 12  # a prior of two texts may cost one
+
+
 def test_unlabelled_texts_that_no_option_uses_are_said(one):
     with pytest.warns(InputWarning, match="`unlabeled` is not used"):
         reset(one, mlm_weight=0).fit([], [], unlabeled=TEXTS)
@@ -259,8 +243,3 @@ def test_unlabelled_texts_that_no_option_uses_are_said(one):
 def test_bad_arguments(embedded, arguments, message):
     with pytest.raises(InputError, match=message):
         PETClassifier(**{"mlm": embedded, "patterns": PATTERNS[0], "verbalizer": WORDS} | arguments).fit(TEXTS, LABELS)
-
-
-def test_labels_must_be_a_list(embedded):
-    with pytest.raises(InputError, match="Give a list of labels"):
-        PETClassifier(embedded, PATTERNS[0], WORDS).fit(TEXTS, None)

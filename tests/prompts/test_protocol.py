@@ -1,5 +1,6 @@
 """The protocol on classifiers whose accuracy is known, and on a small real one."""
 
+import gc
 import json
 import sys
 from collections import Counter
@@ -19,6 +20,14 @@ TRUTH = {f"第{i}句": "正面" if i % 3 else "负面" for i in range(1000)}
 TEXTS, LABELS = list(TRUTH), list(TRUTH.values())
 TRAIN, TEST = (TEXTS[:100], LABELS[:100]), (TEXTS[400:], LABELS[400:])
 TURNED = {"正面": "负面", "负面": "正面"}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quick_collection():
+    """The protocol collects garbage between classifiers; what TensorFlow made before need not be searched each time."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 class Majority(Estimator):
