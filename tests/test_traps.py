@@ -1,7 +1,7 @@
 """Twenty-two defects of bert4keras and its like, each with the test that would find it here.
 
 The numbers are those of a list that was drawn up before nlpgen was written; a line at each test says
-what the defect is. Of number 13 one half is still to come: exact decoding of answers, with a reader that gives them.
+what the defect is. The other half of number 13, exact decoding of answers, is in tests/reading/test_decoding.py.
 """
 
 import dataclasses

@@ -203,11 +203,22 @@ class TextGenerator:
                     raise NonFiniteOutput(f"The model gave NaN or infinity for `texts[{i}]`: its weights are damaged.")
         return Scores([scored for _, scored in pairs], found)
 
-    def generate_ids(self, rows, sampler=None, *, max_new_tokens=64, min_new_tokens=1, rules=None, batch_size=32):
-        """`generate` on token ids, for a model without a tokenizer.
+    def generate_ids(
+        self,
+        rows,
+        sampler=None,
+        *,
+        max_new_tokens=64,
+        min_new_tokens=1,
+        constraint=None,
+        rules=None,
+        batch_size=32,
+    ):
+        """`generate` on token ids, with or without a tokenizer.
 
         Args:
             rows: lists of ids.
+            constraint: see `generate`; a `Constraint` needs the tokenizer, a function does not.
             rules: `Rules(…)`; none by default.
             others: see `generate`.
 
@@ -215,7 +226,14 @@ class TextGenerator:
             For each row a list of `(ids, score)`, the best first; the end is one of the ids.
         """
         sampler = Greedy() if sampler is None else sampler
-        request = Request(sampler, max_new_tokens, min_new_tokens, rules=rules or Rules(), batch_size=batch_size)
+        request = Request(
+            sampler,
+            max_new_tokens,
+            min_new_tokens,
+            constraint=constraint,
+            rules=rules or Rules(),
+            batch_size=batch_size,
+        )
         self._check(request, rows)
         return self._found(rows, request)
 
