@@ -54,6 +54,7 @@ def main():
     parser.add_argument("--set", choices=SETS, default="cmrc2018")
     parser.add_argument("--readers", default="mlm,mlm-greedy,span,seq2seq,seq2seq-greedy")
     parser.add_argument("--questions", default="128", help="sizes of the training set, with commas")
+    parser.add_argument("--valid", type=int, default=200, help="further questions, for threshold and temperature")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--steps", type=int, default=400, help="of each training, at least; 3 epochs at least")
     parser.add_argument("--learning-rate", type=float, default=4e-4)
@@ -67,7 +68,8 @@ def main():
     print("|---|---|---|---|---|---|---|---|")
     for count in map(int, options.questions.split(",")):
         for seed in range(options.seeds):
-            valid, chosen = shuffled(train, seed)[:200], shuffled(train, seed)[200:][:count]
+            mixed = shuffled(train, seed)
+            valid, chosen = mixed[: options.valid], mixed[options.valid :][:count]
             fitted = {}
             for name in names:
                 reader = trained(name, mlm, chosen, valid, options, seed, fitted)
@@ -152,10 +154,10 @@ def peers(fitted):
 
 
 def speeds(readers, examples, rounds=3):
-    """Questions per second of each, in turns. Says too whether peers answer as what they are compared with."""
+    """Questions per second of each, in turns. Says too whether the port answers as what it is compared with."""
     pairs, seconds = [(each.question, each.passages) for each in examples], dict.fromkeys(readers, 0.0)
     answers = {name: reader.answer_batch(pairs) for name, reader in readers.items()}
-    for name in (name for name in readers if ", " in name):
+    for name in (name for name in readers if "port" in name):
         both = zip(answers[name], answers[name.split(", ")[0]], strict=True)
         same = sum(plain(one.text) == plain(other.text) for one, other in both)
         print(f"{name}: the same answer to {same} of {len(pairs)} questions")

@@ -11,7 +11,7 @@ from nlpgen.text import length_batches, pad
 
 
 class UncachedReader(Seq2SeqReader):
-    """bert4keras' way to write: greedy, and the whole row goes through the model anew for each token."""
+    """bert4keras' way to write: greedy to the first end, and the whole row goes through the model for each token."""
 
     def _hypotheses(self, model, sources, allowed):
         found, end = [None] * len(sources), model.tokenizer.eos_id

@@ -25,7 +25,8 @@ class Seq2SeqReader(Reader):
     Args:
         mlm: a `MaskedLM` with its tokenizer; it stays as it is: each `fit` trains a copy.
         answer_length: most tokens that are written; the last one is `[SEP]`.
-        beam_width: hypotheses that go on for each window; 1 is greedy.
+        beam_width: hypotheses that go on for each window. With 1 they follow the likeliest tokens, and the answer is
+            one of the beginnings of these.
         question_length, passage_length, stride, vote, negative_rate, negatives, threshold, epochs, batch_size,
             learning_rate, weight_decay, patience, seed, verbose: see `MLMReader`.
 
