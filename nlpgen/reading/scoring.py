@@ -34,6 +34,7 @@ def slot_span_scores(log_probs):
     Returns:
         `(batch, 1 + (slots - 1) * length)`, see the module.
     """
+    log_probs = ops.convert_to_tensor(log_probs)
     end, tokens = log_probs[:, :, 0], log_probs[:, :, 1:]
     slots, length = log_probs.shape[1], ops.shape(tokens)[2]
     # With a row of `width` the token i places on and i rows down stands `width + 1` further in memory.
