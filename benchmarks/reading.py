@@ -3,11 +3,13 @@
     python benchmarks/reading.py --data FOLDER --questions 16,128,1024 --seeds 3
 
 FOLDER holds `cmrc2018`, `expmrc`, `dureader_robust`, `webqa` and `cjrc` with the sets' own files, which nlpgen may not
-ship. `--readers` takes mlm (exact decoding), mlm-greedy (the same weights, decoded as bert4keras does), mlm-tokens (the
-article's loss, decoded exactly) and span. Each row is one training; at the end the last readers answer in turns, so
-that what else the machine does falls on all. `--set` chooses what is tested on: cmrc2018, dureader_robust, webqa (a
-passage with the answer and four that are like the question) or cjrc (trained on 5,000 of its questions, tested on the
-others, with and without the threshold).
+ship. `--readers` takes mlm (exact decoding), mlm-greedy (the weights of mlm before it, decoded as bert4keras does),
+mlm-tokens (the article's loss, decoded exactly), mlm-2 and mlm-4 (two and four passes), span, seq2seq (a beam of 4) and
+seq2seq-greedy (the weights of seq2seq before it). Each row is one training; at the end the last readers answer in
+turns, so that what else the machine does falls on all: with seq2seq-greedy also without its cache, as bert4keras
+writes, and with mlm-greedy also a port of the article's script to PyTorch and transformers. `--set` chooses what is
+tested on: cmrc2018, dureader_robust, webqa (a passage with the answer and four that are like the question) or cjrc
+(trained on 5,000 of its questions, tested on the others, with and without the threshold).
 """
 
 import argparse
@@ -17,16 +19,26 @@ import time
 import numpy as np
 from keras import ops
 from machine import machine
+from reading_peers import TorchPort, UncachedReader
 from train_reader import shuffled
 
-from nlpgen import MaskedLM, MLMReader, QAExample, Retriever, SpanReader, read_qa
+from nlpgen import MaskedLM, MLMReader, QAExample, Retriever, Seq2SeqReader, SpanReader, read_qa
+from nlpgen.reading.windows import matchable
 
 READERS = {
     "mlm": (MLMReader, {}),
     "mlm-tokens": (MLMReader, {"loss": "tokens"}),
+    "mlm-2": (MLMReader, {"iterations": 2}),
+    "mlm-4": (MLMReader, {"iterations": 4}),
     "span": (SpanReader, {"answer_length": 31}),
+    "seq2seq": (Seq2SeqReader, {}),
 }
-GREEDY = {"decoding": "greedy", "vote": "bert4keras"}
+# The class and the changed options of those that have the weights of another.
+TWINS = {
+    "mlm-greedy": ("mlm", MLMReader, {"decoding": "greedy", "vote": "bert4keras"}),
+    "seq2seq-greedy": ("seq2seq", Seq2SeqReader, {"beam_width": 1}),
+    "seq2seq-greedy, no cache": ("seq2seq", UncachedReader, {"beam_width": 1}),
+}
 SETS = {
     "cmrc2018": ("cmrc2018/cmrc2018_dev.json", "cmrc2018"),
     "dureader_robust": ("dureader_robust/dev.json", "dureader_robust"),
@@ -40,13 +52,15 @@ def main():
     parser.add_argument("--data", required=True)
     parser.add_argument("--model", default="bert-tiny-zh")
     parser.add_argument("--set", choices=SETS, default="cmrc2018")
-    parser.add_argument("--readers", default="mlm,mlm-greedy,span")
+    parser.add_argument("--readers", default="mlm,mlm-greedy,span,seq2seq,seq2seq-greedy")
     parser.add_argument("--questions", default="128", help="sizes of the training set, with commas")
+    parser.add_argument("--valid", type=int, default=200, help="further questions, for threshold and temperature")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--steps", type=int, default=400, help="of each training, at least; 3 epochs at least")
     parser.add_argument("--learning-rate", type=float, default=4e-4)
     parser.add_argument("--passage-length", type=int, default=160)
     parser.add_argument("--test", type=int, help="questions of the test set; all by default")
+    parser.add_argument("--timed", type=int, default=100, help="questions of it that speed is measured on")
     options = parser.parse_args()
     train, test, metric = sets(options)
     mlm, names = MaskedLM.from_pretrained(options.model), options.readers.split(",")
@@ -54,7 +68,8 @@ def main():
     print("|---|---|---|---|---|---|---|---|")
     for count in map(int, options.questions.split(",")):
         for seed in range(options.seeds):
-            valid, chosen = shuffled(train, seed)[:200], shuffled(train, seed)[200:][:count]
+            mixed = shuffled(train, seed)
+            valid, chosen = mixed[: options.valid], mixed[options.valid :][:count]
             fitted = {}
             for name in names:
                 reader = trained(name, mlm, chosen, valid, options, seed, fitted)
@@ -65,7 +80,7 @@ def main():
                     reader.set_params(threshold=None)
                 cells = " | ".join(f"{value:.2f}" for value in (*row, found["exact_match"], found["f1"]))
                 print(f"| {name} | {len(chosen)} | {seed} | {cells} |", flush=True)
-    for name, rate in speeds(fitted, test[:100]).items():
+    for name, rate in speeds(fitted | peers(fitted), test[: options.timed]).items():
         print(f"{name}: {rate:.2f} questions per second")
     if "mlm" in fitted:
         print(f"decoding / forward pass: {100 * decoding_share(fitted['mlm'], test[:20]):.1f} %")
@@ -99,10 +114,9 @@ def with_distractors(examples, count=4):
 
 
 def trained(name, mlm, examples, valid, options, seed, fitted):
-    """The reader of that name; mlm-greedy has the weights of mlm."""
-    if name == "mlm-greedy":
-        fitted[name] = MLMReader(mlm, **{p: v for p, v in fitted["mlm"].get_params().items() if p != "mlm"} | GREEDY)
-        fitted[name].model_ = fitted["mlm"].model_
+    """The reader of that name."""
+    if name in TWINS:
+        fitted[name] = twin(name, fitted)
         return fitted[name]
     cls, changes = READERS[name]
     epochs = max(3, -(-options.steps * 16 // len(examples)))
@@ -120,17 +134,44 @@ def trained(name, mlm, examples, valid, options, seed, fitted):
     return fitted[name]
 
 
+def twin(name, fitted):
+    """The reader of that name in `TWINS`."""
+    source, cls, changes = TWINS[name]
+    reader = cls(**fitted[source].get_params() | changes)
+    reader.model_, reader.temperature_ = fitted[source].model_, fitted[source].temperature_
+    reader.threshold_ = fitted[source].threshold_
+    return reader
+
+
+def peers(fitted):
+    """What is compared with readers for speed alone."""
+    found = {}
+    if "seq2seq-greedy" in fitted:
+        found["seq2seq-greedy, no cache"] = twin("seq2seq-greedy, no cache", fitted)
+    if "mlm-greedy" in fitted:
+        found["mlm-greedy, PyTorch port"] = TorchPort(fitted["mlm-greedy"])
+    return found
+
+
 def speeds(readers, examples, rounds=3):
-    """Questions per second of each, in turns."""
+    """Questions per second of each, in turns. Says too whether the port answers as what it is compared with."""
     pairs, seconds = [(each.question, each.passages) for each in examples], dict.fromkeys(readers, 0.0)
-    for reader in readers.values():
-        reader.answer_batch(pairs)
+    answers = {name: reader.answer_batch(pairs) for name, reader in readers.items()}
+    for name in (name for name in readers if "port" in name):
+        both = zip(answers[name], answers[name.split(", ")[0]], strict=True)
+        same = sum(plain(one.text) == plain(other.text) for one, other in both)
+        print(f"{name}: the same answer to {same} of {len(pairs)} questions")
     for _ in range(rounds):
         for name, reader in readers.items():
             begin = time.perf_counter()
             reader.answer_batch(pairs)
             seconds[name] += time.perf_counter() - begin
     return {name: rounds * len(pairs) / spent for name, spent in seconds.items()}
+
+
+def plain(text):
+    """A text without what decoding of tokens may change."""
+    return matchable(text).replace(",", "")
 
 
 def decoding_share(reader, examples):

@@ -1,10 +1,12 @@
 """Train the embedded reader: `MLMReader` from bert-tiny-zh on CMRC 2018's training questions.
 
-    python benchmarks/train_reader.py --train TRAIN.json --dev DEV.json --save pretrained/reader-tiny-zh
+    python benchmarks/train_reader.py --train TRAIN.json --dev DEV.json --work FOLDER --save pretrained/reader-tiny-zh
 
-The files are CMRC 2018's (CC BY-SA 4.0), which nlpgen does not ship. The best epoch is chosen on `--valid` questions
-that are held out of the training set; on them, and on as many with a passage of another question, temperature and
-threshold are fitted. The dev set is only scored at the end, with and without the threshold, and never chosen by.
+The files are CMRC 2018's (CC BY-SA 4.0), which nlpgen does not ship. The run is kept in `--work` after each epoch: if
+it is stopped the same command goes on from there, and with `--epochs` lowered to what it has done it ends with the best
+of them. The best epoch is chosen on `--valid` questions that are held out of the training set; on them, and on as many
+with a passage of another question, temperature and threshold are fitted. The dev set is only scored at the end, with
+and without the threshold, and never chosen by.
 """
 
 import argparse
@@ -13,10 +15,10 @@ import time
 
 from machine import machine
 
-from nlpgen import MaskedLM, MLMReader, QAExample, SpanReader, read_qa
+from nlpgen import MaskedLM, MLMReader, QAExample, Seq2SeqReader, SpanReader, read_qa
 from nlpgen.reading import Retriever
 
-READERS = {"mlm": MLMReader, "span": SpanReader}
+READERS = {"mlm": MLMReader, "span": SpanReader, "seq2seq": Seq2SeqReader}
 
 
 def main():
@@ -25,6 +27,7 @@ def main():
     parser.add_argument("--reader", choices=READERS, default="mlm")
     parser.add_argument("--train", required=True)
     parser.add_argument("--dev", required=True)
+    parser.add_argument("--work", help="a folder for the state of the run, six times the size of the model")
     parser.add_argument("--save")
     parser.add_argument("--questions", type=int, help="of the training set; all by default")
     parser.add_argument("--dev-questions", type=int, help="of the dev set; all by default")
@@ -56,10 +59,10 @@ def main():
         verbose=True,
     )
     begin, cpu = time.perf_counter(), time.process_time()
-    reader.fit(train, validation_data=valid)
-    print(
-        f"{time.perf_counter() - begin:.0f} s, {time.process_time() - cpu:.0f} s of processors, {len(train)} questions"
-    )
+    reader.fit(train, validation_data=valid, state=options.work)
+    seconds = sum(epoch["seconds"] for epoch in reader.history_)
+    print(f"{time.perf_counter() - begin:.0f} s, {time.process_time() - cpu:.0f} s of processors")
+    print(f"{len(train)} questions, {len(train) * len(reader.history_) / seconds:.1f} per second while training")
     print(reader.calibrate(valid + mismatched(valid)))
     if options.save:
         reader.save(options.save)

@@ -50,7 +50,7 @@ from nlpgen.models import (
     describe,
 )
 from nlpgen.prompts import Candidates, Pattern, PETClassifier, PTuningClassifier, Verbalizer
-from nlpgen.reading import Answer, MLMReader, QAExample, Retriever, SpanReader, read_qa
+from nlpgen.reading import Answer, MLMReader, QAExample, Retriever, Seq2SeqReader, SpanReader, read_qa
 from nlpgen.tasks import Entity, TextClassifier, TokenClassifier
 from nlpgen.text import (
     CPMTokenizer,
@@ -117,6 +117,7 @@ __all__ = [
     "RobertaConfig",
     "SentencePieceTokenizer",
     "Seq2SeqLM",
+    "Seq2SeqReader",
     "SequenceClassifier",
     "SequenceTagger",
     "SpanReader",

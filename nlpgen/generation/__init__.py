@@ -1,5 +1,5 @@
 from nlpgen.generation.beam import Beam
-from nlpgen.generation.constraints import Constraint, FromPassages, OneOf, Template
+from nlpgen.generation.constraints import Constraint, FromPassages, NGrams, OneOf, Template
 from nlpgen.generation.ends import Ends, stop_table
 from nlpgen.generation.hypotheses import Hypotheses
 from nlpgen.generation.masked import Gibbs, MaskPredict
@@ -15,6 +15,7 @@ __all__ = [
     "Greedy",
     "Hypotheses",
     "MaskPredict",
+    "NGrams",
     "OneOf",
     "Rules",
     "Sample",

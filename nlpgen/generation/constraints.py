@@ -61,22 +61,46 @@ class FromPassages(Constraint):
         self.passages, self.ngram_size = _by_prompt(passages, "passages"), ngram_size
 
     def bound(self, tokenizer, end_ids):
-        rows = {index: tokenizer.ids(passages) for index, passages in self.passages.items()}
-        places = {index: _places(found) for index, found in rows.items()}
+        ngrams = {index: NGrams(tokenizer.ids(passages)) for index, passages in self.passages.items()}
 
         def allowed(index, ids):
-            own, starts = _of(rows, index, "passages"), _of(places, index, "passages")
+            own = _of(ngrams, index, "passages")
             if not ids:
-                return set(starts)
-            ids = list(ids if self.ngram_size is None else ids[1 - self.ngram_size :])
-            found = set()
-            for row, at in starts.get(ids[0], ()):
-                end = at + len(ids)
-                if own[row][at:end] == ids and end < len(own[row]):
-                    found.add(own[row][end])
-            return found | set(end_ids)
+                return own.following(ids)
+            return own.following(ids if self.ngram_size is None else ids[1 - self.ngram_size :]) | set(end_ids)
 
         return allowed
+
+
+class NGrams:
+    """Where ids stand in a row, and what follows them there.
+
+    Args:
+        rows: lists of ids.
+
+    Example:
+        >>> ngrams = NGrams([[5, 6, 5, 7]])
+        >>> ngrams.places([5]), sorted(ngrams.following([5]))
+        ([(0, 0), (0, 2)], [6, 7])
+    """
+
+    def __init__(self, rows):
+        self.rows, self._starts = [list(row) for row in rows], defaultdict(list)
+        for i, row in enumerate(self.rows):
+            for place, id in enumerate(row):
+                self._starts[id].append((i, place))
+
+    def places(self, ids):
+        """Where these ids begin, one or more, as they follow each other: `(row, place)`."""
+        ids = list(ids)
+        return [(row, at) for row, at in self._starts.get(ids[0], ()) if self.rows[row][at : at + len(ids)] == ids]
+
+    def following(self, ids):
+        """The ids that follow these somewhere; all there are if `ids` is empty."""
+        if not ids:
+            return set(self._starts)
+        behind = [(self.rows[row], at + len(ids)) for row, at in self.places(ids)]
+        return {row[at] for row, at in behind if at < len(row)}
 
 
 class Template(Constraint):
@@ -169,13 +193,4 @@ def _trie(rows, end_ids):
         for n, id in enumerate(row):
             found[tuple(row[:n])].add(id)
         found[tuple(row)] |= set(end_ids)
-    return found
-
-
-def _places(rows):
-    """Where each id stands: `{id: [(row, place)]}`."""
-    found = defaultdict(list)
-    for i, row in enumerate(rows):
-        for place, id in enumerate(row):
-            found[id].append((i, place))
     return found

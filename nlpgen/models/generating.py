@@ -212,12 +212,22 @@ class TextGenerator:
         return Scores([scored for _, scored in pairs], found)
 
     def generate_ids(
-        self, rows, sampler=None, *, max_new_tokens=64, min_new_tokens=1, rules=None, condition=None, batch_size=32
+        self,
+        rows,
+        sampler=None,
+        *,
+        max_new_tokens=64,
+        min_new_tokens=1,
+        constraint=None,
+        rules=None,
+        condition=None,
+        batch_size=32,
     ):
-        """`generate` on token ids, for a model without a tokenizer.
+        """`generate` on token ids, with or without a tokenizer.
 
         Args:
             rows: lists of ids.
+            constraint: see `generate`; a `Constraint` needs the tokenizer, a function does not.
             rules: `Rules(…)`; none by default.
             others: see `generate`.
 
@@ -229,6 +239,7 @@ class TextGenerator:
             sampler,
             max_new_tokens,
             min_new_tokens,
+            constraint=constraint,
             rules=rules or Rules(),
             batch_size=batch_size,
             condition=self._condition(condition, len(rows)),

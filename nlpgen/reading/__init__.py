@@ -5,6 +5,7 @@ from nlpgen.reading.mlm_reader import MLMReader
 from nlpgen.reading.reader import answer_scores
 from nlpgen.reading.report import write_report
 from nlpgen.reading.retriever import Hit, Retriever
+from nlpgen.reading.seq2seq_reader import Seq2SeqReader
 from nlpgen.reading.span_reader import SpanReader
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "QAExample",
     "QAExamples",
     "Retriever",
+    "Seq2SeqReader",
     "SpanReader",
     "answer_scores",
     "read_qa",

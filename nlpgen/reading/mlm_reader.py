@@ -4,12 +4,10 @@ import numpy as np
 from keras import ops
 
 from nlpgen.errors import InputError
-from nlpgen.models import MaskedLM
 from nlpgen.reading.decoding import Read, best_spans, greedy_span
 from nlpgen.reading.models import SlotModel
 from nlpgen.reading.reader import Reader
 from nlpgen.reading.scoring import SlotSpanLoss, slot_span_scores, span_index
-from nlpgen.tasks.fine_tuning import copy_of, seed_dropout
 from nlpgen.text import bucket, pad
 
 LOSSES, DECODINGS = ("spans", "tokens"), ("exact", "greedy")
@@ -111,21 +109,9 @@ class MLMReader(Reader):
         self.verbose = verbose
 
     def _new_model(self):
-        if not isinstance(self.mlm, MaskedLM):
-            raise InputError(
-                "`mlm` must be a MaskedLM, e.g. MaskedLM.from_pretrained('bert-tiny-zh'). "
-                f"Received: {self.mlm!r:.80} ({type(self.mlm).__name__})"
-            )
-        if self.mlm.tokenizer is None:
-            raise InputError("The model has no tokenizer. Load it from a folder with a vocabulary, or set `tokenizer`.")
-        self.mlm.tokenizer.mask_id  # noqa: B018  (raises where there is none)
+        model = SlotModel.like(self.mlm, self.seed)
+        model.tokenizer.mask_id  # noqa: B018  (raises where there is none)
         self._shown = np.random.default_rng([self.seed, 4])
-        source = copy_of(self.mlm)
-        model = SlotModel(source.backbone)
-        model.build()
-        model.set_weights(source.get_weights())
-        model.tokenizer = self.mlm.tokenizer
-        seed_dropout(model, self.seed)
         return model
 
     def _fitted(self):
@@ -163,7 +149,7 @@ class MLMReader(Reader):
             for row, ids in zip(rows, inputs["token_ids"], strict=True):
                 self._show(row, ids, model.tokenizer.sep_id)
         if self.loss == "tokens":
-            ids = [self._tokens(row, model.tokenizer.sep_id) for row in rows]
+            ids = [[*row.answer, model.tokenizer.sep_id] for row in rows]
             weights = pad([[1] * len(row) for row in ids], 0, self.answer_length)
             kept = {name: x for name, x in inputs.items() if name not in ("columns", "column_mask", "distinct")}
             return kept, pad(ids, 0, self.answer_length), weights.astype("float32")
@@ -174,18 +160,11 @@ class MLMReader(Reader):
     def _loss(self):
         return SlotSpanLoss() if self.loss == "spans" else None
 
-    def _tokens(self, row, sep):
-        """The answer as the slots hold it."""
-        if not row.spans:
-            return [sep]
-        first, last = row.spans[0]
-        return [*row.token_ids[first : last + 1], sep]
-
     def _show(self, row, ids, sep):
         """Write some of the answer into the slots of a row, in half of the cases."""
         if self._shown.random() < 0.5:
             return
-        tokens = self._tokens(row, sep)
+        tokens = [*row.answer, sep]
         hidden = self._shown.integers(1, len(tokens) + 1)
         for i in self._shown.permutation(len(tokens))[hidden:]:
             ids[1 + i] = tokens[i]

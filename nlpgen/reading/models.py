@@ -1,25 +1,72 @@
-"""What reads a passage: slots of a masked language model, or pointers to the first and the last token."""
+"""What reads a passage: slots of a masked language model, pointers to first and last tokens, or a UniLM that writes."""
 
 import keras
 from keras import ops
 
 from nlpgen.checkpoints import under
-from nlpgen.errors import WeightsMismatch
-from nlpgen.models import MaskedLM, PretrainedModel
+from nlpgen.errors import InputError, WeightsMismatch
+from nlpgen.models import MaskedLM, PretrainedModel, UniLM
 from nlpgen.models.architectures import architecture_of
 from nlpgen.models.labels import check_text_backbone, options_in
 from nlpgen.reading.scoring import HIDDEN, pointer_span_scores, slot_span_scores
+from nlpgen.tasks.fine_tuning import copy_of, seed_dropout
 
 COLUMNS = ("columns", "column_mask", "distinct")  # inputs that the backbone has no use for
 
 
-@keras.saving.register_keras_serializable("nlpgen")
-class SlotModel(MaskedLM):
-    """A `MaskedLM` that scores the tokens of a passage in the slots of an answer.
+class OfReader:
+    """What a `MaskedLM` needs that belongs to a reader.
 
     Args:
         backbone: a `Backbone` with a masked-language-model head.
-        reader: settings of the reader that it belongs to, kept for it in `config.json`.
+        reader: settings of the reader, kept for it in `config.json`.
+    """
+
+    def __init__(self, backbone, reader=None, **kwargs):
+        super().__init__(backbone, **kwargs)
+        self.reader = reader
+
+    @classmethod
+    def like(cls, mlm, seed):
+        """A model with the weights of a `MaskedLM`, which stays as it is; `seed` is that of dropout.
+
+        Raises:
+            InputError: if it is none, or has no tokenizer.
+        """
+        if not isinstance(mlm, MaskedLM):
+            raise InputError(
+                "`mlm` must be a MaskedLM, e.g. MaskedLM.from_pretrained('bert-tiny-zh'). "
+                f"Received: {mlm!r:.80} ({type(mlm).__name__})"
+            )
+        if mlm.tokenizer is None:
+            raise InputError("The model has no tokenizer. Load it from a folder with a vocabulary, or set `tokenizer`.")
+        source = copy_of(mlm)
+        model = cls(source.backbone)
+        model.build()
+        model.set_weights(source.get_weights())
+        model.tokenizer = mlm.tokenizer
+        seed_dropout(model, seed)
+        return model
+
+    @classmethod
+    def over(cls, backbone, folder):
+        return cls(backbone, **options_in(folder, ("reader",)))
+
+    def head_config(self):
+        return {} if self.reader is None else {"head": {"reader": self.reader}}
+
+    def get_config(self):
+        return super().get_config() | {"reader": self.reader}
+
+
+@keras.saving.register_keras_serializable("nlpgen")
+class WritingModel(OfReader, UniLM):
+    """A `UniLM` that belongs to a reader."""
+
+
+@keras.saving.register_keras_serializable("nlpgen")
+class SlotModel(OfReader, MaskedLM):
+    """A `MaskedLM` that scores the tokens of a passage in the slots of an answer.
 
     Call arguments:
         inputs: those of the backbone, with `positions` `(batch, slots)`, and
@@ -34,17 +81,6 @@ class SlotModel(MaskedLM):
         Log probabilities `(batch, slots, 1 + length)` in float32, `HIDDEN` for padding; without `columns` those logits
         that a `MaskedLM` gives.
     """
-
-    def __init__(self, backbone, reader=None, **kwargs):
-        super().__init__(backbone, **kwargs)
-        self.reader = reader
-
-    @classmethod
-    def over(cls, backbone, folder):
-        return cls(backbone, **options_in(folder, ("reader",)))
-
-    def head_config(self):
-        return {} if self.reader is None else {"head": {"reader": self.reader}}
 
     def check_inputs(self, inputs):
         super().check_inputs(_without_columns(inputs))
@@ -85,9 +121,6 @@ class SlotModel(MaskedLM):
         """`slot_span_scores` of what the model gave."""
         return slot_span_scores(outputs)
 
-    def get_config(self):
-        return super().get_config() | {"reader": self.reader}
-
 
 @keras.saving.register_keras_serializable("nlpgen")
 class PointerModel(PretrainedModel):
@@ -98,7 +131,7 @@ class PointerModel(PretrainedModel):
     Args:
         backbone: a `Backbone`.
         dropout: rate before the dense layer.
-        reader: see `SlotModel`.
+        reader: see `OfReader`.
 
     Call arguments:
         inputs: those of the backbone, with `columns` and `column_mask` as for `SlotModel`, the first column being

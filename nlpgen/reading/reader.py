@@ -22,25 +22,27 @@ STATE = ("temperature_", "threshold_")
 class Reader(Estimator):
     """Base of the readers.
 
-    A subclass has the arguments below and gives `model_class`, `_new_model`, `_before`, `_none_at`, `_longest`,
-    `_targets` and `_loss`.
+    A subclass has the arguments of `MLMReader` from `answer_length` on that are used here, and gives `model_class`,
+    `_new_model`, `_longest`, `_targets` and `_loss`; and `_none_at`, or `_inputs` and `_reads`.
     """
 
     model_class = None
 
-    def fit(self, examples, validation_data=None):
+    def fit(self, examples, validation_data=None, state=None):
         """Train from the given model, whatever was learned before.
 
         Args:
             examples: a list of `QAExample`; those whose answers stand in no passage are left out, see `unlearned_`.
             validation_data: further examples. The weights of the epoch with the best mean of exact match and F1 there
                 are kept; then the temperature of the scores is fitted on it, and the threshold unless one is given.
+            state: a folder that keeps the run after each epoch: called again with the same data and options, `fit` goes
+                on from there, and with `epochs` lowered to what it has done it ends with the best of them.
 
         Returns:
             The reader.
 
         Raises:
-            InputError: if examples or options are wrong.
+            InputError: if examples or options are wrong, or the state is of a run with others.
             TrainingDiverged: if the loss is no longer a number.
         """
         check_seed(self.seed)
@@ -83,6 +85,7 @@ class Reader(Estimator):
             score=None if held_out is None else lambda: self.evaluate(held_out)["average"],
             patience=self.patience,
             verbose=self.verbose,
+            state=state,
         )
         self.unlearned_ = training.unlearned
         if held_out is not None and self.vote == "probability":
@@ -262,17 +265,24 @@ class Reader(Estimator):
         missing = [role for role in ("cls", "sep") if getattr(tokenizer, f"{role}_id") is None]
         if missing:
             raise InputError(f"A reader needs a model with the tokens [CLS] and [SEP]; this one has no {missing[0]}.")
-        before = len(self._before(tokenizer, [0] * (self.question_length - 1)))
-        longest = model.backbone.longest
-        if longest is not None and before + self.passage_length > longest:
+        longest, most = model.backbone.longest, self._most(tokenizer)
+        if longest is not None and most > longest:
             raise InputError(
-                f"The model reads {longest} tokens, but slots, question and window may have "
-                f"{before + self.passage_length}. Lower `passage_length`, `question_length` or `answer_length`."
+                f"The model reads {longest} tokens, but question, window and answer may have {most}. Lower "
+                "`passage_length`, `question_length` or `answer_length`."
             )
         return RowReader(tokenizer, self.question_length - 1, self.passage_length - 1, self.stride)
 
     def _choices(self):
         return {}
+
+    def _before(self, tokenizer, question):
+        """What stands before a window."""
+        return [tokenizer.cls_id, *question, tokenizer.sep_id]
+
+    def _most(self, tokenizer):
+        """Most tokens of a row."""
+        return len(self._before(tokenizer, [0] * (self.question_length - 1))) + self.passage_length
 
     def _length(self, row):
         return len(self._before(self._tokenizer(), row.question)) + row.end - row.begin + 1
@@ -314,27 +324,33 @@ class Reader(Estimator):
                 stacklevel=4,
             )
         reads = [[] for _ in pairs]
+        for row, read in self._reads(model, rows, pairs):
+            reads[row.index[0]].append(read)
+        return [(pooled if self.vote == "probability" else voted)(each) for each in reads]
+
+    def _reads(self, model, rows, pairs):
+        """`(row, Read)` of each row, in any order."""
         for indices, length in length_batches([self._length(row) for row in rows]):
             batch = [rows[i] for i in indices]
             inputs = self._inputs(model, batch, length)
             outputs = np.asarray(ops.convert_to_numpy(self._outputs(model, inputs, batch)), "float32")
-            for row, read in zip(batch, self._decoded(model, outputs, batch, pairs), strict=True):
-                reads[row.index[0]].append(read)
-        return [(pooled if self.vote == "probability" else voted)(each) for each in reads]
+            yield from zip(batch, self._decoded(model, outputs, batch, pairs), strict=True)
 
     def _decoded(self, model, outputs, rows, pairs):
         """A `Read` of each row."""
         length = outputs.shape[-1] - 1
         scores = ops.convert_to_numpy(model.span_scores(outputs, self._longest()))
         for row, (spans, total, none) in zip(rows, best_spans(scores, length, KEPT), strict=True):
-            if not np.isfinite([total, none]).all():
-                question = pairs[row.index[0]][0]
-                raise NonFiniteOutput(f"The model gave NaN or infinity for {question!r:.60}: its weights are damaged.")
-            made = [self._span(row, first, last, score) for score, first, last in spans]
-            made = [span for span in made if span.text]
-            if self.vote == "bert4keras":  # the best answer of the window, if it is likelier than none
-                made = [] if not made or made[0].score < none else [_probable(made[0], total, none)]
-            yield Read(row.index[1], made, total, none)
+            check_finite([total, none], pairs[row.index[0]][0])
+            yield self._read(row, spans, total, none)
+
+    def _read(self, row, spans, total, none):
+        """The `Read` of a row, from what `best_spans` gives of it."""
+        made = [self._span(row, first, last, score) for score, first, last in spans]
+        made = [span for span in made if span.text]
+        if self.vote == "bert4keras":  # the best answer of the window, if it is likelier than none
+            made = [] if not made or made[0].score < none else [_probable(made[0], total, none)]
+        return Read(row.index[1], made, total, none)
 
     def _span(self, row, first, last, score):
         start, end = row.passage.stretch(row.begin + first, row.begin + last)
@@ -361,6 +377,12 @@ def answer_scores(examples, answers, metric="cmrc2018"):
     if answers[0].no_answer is not None:
         scores["ece"] = expected_calibration_error([a.score for a in answers], [exact >= 1 for exact, _ in each])
     return scores
+
+
+def check_finite(scores, question):
+    """Raise `NonFiniteOutput` unless all scores are numbers."""
+    if not np.isfinite(scores).all():
+        raise NonFiniteOutput(f"The model gave NaN or infinity for {question!r:.60}: its weights are damaged.")
 
 
 def _probable(span, total, none):

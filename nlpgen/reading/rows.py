@@ -36,6 +36,11 @@ class Row:
         """Those of the window."""
         return self.passage.token_ids[self.begin : self.end]
 
+    @property
+    def answer(self):
+        """Those of the first of the right answers; none if there is none."""
+        return [] if not self.spans else self.token_ids[self.spans[0][0] : self.spans[0][1] + 1]
+
 
 class Question(list):
     """The token ids of a question.

@@ -95,9 +95,6 @@ class SpanReader(Reader):
         start(model, self.model, self.seed)
         return model
 
-    def _before(self, tokenizer, question):
-        return [tokenizer.cls_id, *question, tokenizer.sep_id]
-
     def _none_at(self, before):
         return 0  # [CLS]
 

@@ -2,6 +2,7 @@
 
 import math
 import time
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -10,6 +11,7 @@ from nlpgen.errors import InputError, TrainingDiverged
 from nlpgen.models import PooledEncoder, PretrainedModel, backbone_of
 from nlpgen.text import shuffled_batches
 from nlpgen.training import BertAdam, WarmupStableDecay, adamw
+from nlpgen.training.state import check_settings, has_state, load_state, read_record, save_state
 
 
 def tokenized_backbone(model):
@@ -93,6 +95,7 @@ def fine_tune(
     score=None,
     patience=None,
     verbose=False,
+    state=None,
 ):
     """Train a model; with `score` it ends with the weights of its best epoch, the first of equally good ones.
 
@@ -110,12 +113,14 @@ def fine_tune(
         score: function without arguments to a number, called after each epoch; higher is better.
         patience: epochs without a better score after which training ends; `None` for all epochs.
         verbose: whether a line is printed for each epoch.
+        state: a folder that keeps the run after each epoch. A run that was stopped goes on from there; with `epochs`
+            lowered to what it has done it ends with its best.
 
     Returns:
         A dict for each epoch: epoch, loss, seconds, and score.
 
     Raises:
-        InputError: if an option is wrong; with all that are.
+        InputError: if an option is wrong; with all that are; or if the state is of a run with others.
         TrainingDiverged: if the loss is no longer a number.
     """
     _check(epochs, batch_size, learning_rate, seed, score, patience)
@@ -124,10 +129,15 @@ def fine_tune(
     steps = epochs * -(-len(lengths) // batch_size)
     warmup = steps // 10
     schedule = WarmupStableDecay(learning_rate, steps, warmup, steps - warmup)
-    learning_rates = (float(schedule(step)) for step in range(steps))
     optimizer = compiled_optimizer(model, weight_decay, loss, loss_weights, factors)
     generator, history, best = np.random.default_rng(seed), [], None
-    for epoch in range(1, epochs + 1):
+    kept = None if state is None else KeptRun(state, model, generator, len(lengths), batch_size, learning_rate, seed)
+    if kept is not None:
+        history, best = kept.resumed()
+    learning_rates = (float(schedule(step)) for step in range(len(history) * steps // epochs, steps))
+    for epoch in range(len(history) + 1, epochs + 1):
+        if best is not None and patience is not None and epoch - 1 - best[1] >= patience:
+            break
         begin, total = time.perf_counter(), 0.0
         if drawn is not None and epoch > 1:
             lengths = drawn(epoch)
@@ -147,11 +157,48 @@ def fine_tune(
                 best = history[-1]["score"], epoch, model.get_weights()
         if verbose:
             print("  ".join(f"{name} {x:.4g}" for name, x in history[-1].items()), flush=True)
-        if best is not None and patience is not None and epoch - best[1] >= patience:
-            break
+        if kept is not None:
+            kept.save(history, best)
     if best is not None:
         model.set_weights(best[2])
     return history
+
+
+class KeptRun:
+    """The state of a run on disk: after its last epoch, and after its best.
+
+    Args:
+        folder: where.
+        model: compiled.
+        generator: of the order of the rows.
+        rows, batch_size, learning_rate, seed: what must be equal for a run to go on.
+    """
+
+    def __init__(self, folder, model, generator, rows, batch_size, learning_rate, seed):
+        self.last, self.best = Path(folder) / "last", Path(folder) / "best"
+        self.model, self.generator = model, generator
+        self.settings = {"rows": rows, "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed}
+
+    def resumed(self):
+        """History and best `(score, epoch, weights)` so far; the model is as it was."""
+        if not has_state(self.last):
+            return [], None
+        best = None
+        check_settings(read_record(self.last)["settings"], self.settings, (), self.last)
+        if has_state(self.best):
+            history = load_state(self.best, self.model)["history"]
+            best = history[-1]["score"], len(history), self.model.get_weights()
+        record = load_state(self.last, self.model)
+        self.generator.bit_generator.state = record["generator"]
+        return record["history"], best
+
+    def save(self, history, best):
+        """Write the state after an epoch."""
+        record = {"step": len(history), "history": history, "settings": self.settings}
+        record["generator"] = self.generator.bit_generator.state
+        if best is not None and best[1] == len(history):
+            save_state(self.best, self.model, record)
+        save_state(self.last, self.model, record)
 
 
 def compiled_optimizer(model, weight_decay, loss=None, loss_weights=None, factors=None):

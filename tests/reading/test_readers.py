@@ -7,25 +7,28 @@ import keras
 import numpy as np
 import pytest
 
-from nlpgen import MaskedLM, MLMReader, QAExample, SpanReader
+from nlpgen import MaskedLM, MLMReader, QAExample, Seq2SeqReader, SpanReader, UniLM
 from nlpgen.errors import ConfigError, InputError, InputWarning, NonFiniteOutput, WeightsMismatch
 from nlpgen.reading.decoding import best_spans
 from nlpgen.reading.mlm_reader import distinct
 from nlpgen.reading.rows import RowReader, TrainingRows
-from nlpgen.reading.scoring import slot_span_scores
+from nlpgen.reading.scoring import pointer_span_scores, slot_span_scores
 from nlpgen.reading.windows import read_passages
 from tests.helpers import array, assert_close, random_text
 from tests.reading.helpers import FAST, SMALL, examples, tiny_mlm
 from tests.reading.test_decoding import article_decodes
+from tests.tasks.helpers import tiny_bert
 
-CLASSES = {"mlm": MLMReader, "span": SpanReader}
+CLASSES = {"mlm": MLMReader, "span": SpanReader, "seq2seq": Seq2SeqReader}
+EPOCHS = {"mlm": 4, "span": 4, "seq2seq": 12}  # what it takes to learn which of three stands there
 
 
 @pytest.fixture(scope="module", params=[pytest.param(name, marks=pytest.mark.backends) for name in CLASSES])
 def fitted(request):
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*__array__.*")  # Keras, of NumPy on PyTorch
-        return CLASSES[request.param](tiny_mlm(), **FAST).fit(examples(96, 0, True), examples(60, 1, True))
+        reader = CLASSES[request.param](tiny_mlm(), **FAST | {"epochs": EPOCHS[request.param]})
+        return reader.fit(examples(96, 0, True), examples(60, 1, True))
 
 
 def test_it_learns(fitted):
@@ -37,7 +40,7 @@ def test_it_learns(fitted):
     assert scores["has_answer_f1"] >= 75
     assert scores["f1"] >= scores["exact_match"]
     assert scores["ece"] <= 0.25
-    assert len(fitted.history_) == FAST["epochs"]
+    assert len(fitted.history_) == fitted.epochs
     assert max(each["score"] for each in fitted.history_) >= 75
     assert set(fitted.calibration_) == {"temperature", "threshold", "ece_before", "ece_after"}
     assert fitted.unlearned_ == []
@@ -70,9 +73,10 @@ def test_a_folder_keeps_everything(fitted, tmp_path):
     same = {name: value for name, value in again.get_params().items() if name not in ("mlm", "model")}
     assert same == {name: value for name, value in fitted.get_params().items() if name not in ("mlm", "model")}
     assert cls.load(tmp_path / "reader", threshold=2.0).answer(*pairs[0]).text == ""
-    other = SpanReader if cls is MLMReader else MLMReader
-    with pytest.raises((ConfigError, WeightsMismatch)):
-        other.load(tmp_path / "reader")
+    for other in CLASSES.values():
+        if other is not cls:
+            with pytest.raises((ConfigError, WeightsMismatch)):
+                other.load(tmp_path / "reader")
     if cls is MLMReader:
         filled = MaskedLM.from_pretrained(tmp_path / "reader").fill_mask("天[MASK]地")
         assert filled == fitted.model_.fill_mask("天[MASK]地")
@@ -211,6 +215,65 @@ def test_mask_predict_by_hand():
     assert not np.allclose(found[:, :7], first[:, :7])
 
 
+# --- what is written
+
+
+@pytest.mark.backends
+def test_what_is_written_by_hand():
+    """With room for all n-grams the search finds each with its probability, as the whole row read at once says."""
+    passage, question, end = "甲乙丙甲乙", "天？", 3
+    reader = Seq2SeqReader(tiny_mlm(), **SMALL | {"answer_length": 3}, beam_width=9, threshold=0.0)
+    model = reader.model_ = reader._new_model()
+    ids, before = model.tokenizer.ids(passage), [2, *model.tokenizer.ids(question), end]
+    expected = {}
+    for text in ("", "甲", "乙", "丙", "甲乙", "乙丙", "丙甲"):
+        target, source = [*model.tokenizer.ids(text), end], [*before, *ids, end]
+        row = np.array([[*source, *target[:-1]]], "int32")
+        segments = np.arange(row.shape[1])[None] >= len(source)
+        logits = array(UniLM.call(model, {"token_ids": row, "segment_ids": segments.astype("int32")}))[0]
+        log_probs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        places = np.arange(len(target)) + len(source) - 1
+        expected[text] = np.exp(log_probs[places, target].sum())
+    total = sum(expected.values())
+    answer = reader.answer(question, passage, top_k=9)
+    found = [answer, *answer.alternatives]
+    assert answer.text == max(expected.keys() - {""}, key=expected.get)
+    for each in found:
+        assert each.start == passage.index(each.text)  # where it first stands
+        assert each.score == pytest.approx(expected[each.text] / total, rel=1e-4)
+    assert answer.no_answer == pytest.approx(expected[""] / total, rel=1e-4)
+    (pool,) = reader._pools([(question, [passage])])
+    assert {span.text for span in pool.spans} == expected.keys() - {""}
+
+
+def test_no_answer_that_is_not_found_is_no_likelier_than_the_least():
+    reader = Seq2SeqReader(tiny_mlm(), **SMALL, beam_width=1, threshold=0.0)
+    reader.model_ = reader._new_model()
+    reader.model_.generate_ids = lambda sources, *_, **__: [[([5, 6, 3], -1.0), ([5, 3], -2.0)] for _ in sources]
+    answer = reader.answer("天？", "地甲乙", top_k=2)
+    assert (answer.text, answer.start, answer.end) == ("甲乙", 1, 3)
+    odds = np.exp([-1.0, -2.0, -2.0])
+    assert answer.score == pytest.approx(odds[0] / odds.sum())
+    assert answer.no_answer == pytest.approx(odds[2] / odds.sum())
+
+
+def test_rows_that_writing_is_learned_from():
+    """The source, the answer but for its end; what counts are the answer and its end."""
+    reader = Seq2SeqReader(tiny_mlm(), **SMALL)
+    model = reader.model_ = reader._new_model()
+    made = [QAExample("天？", "甲乙丙", "乙丙"), QAExample("地", "甲", [])]
+    rows = TrainingRows(RowReader(model.tokenizer, 5, 11, 6), made, 3, 0.0, "random", 0).draw(1)
+    assert [reader._length(row) for row in rows] == [10, 5]
+    inputs, targets, weights = reader._targets(model, rows, reader._inputs(model, rows, 16))
+    ids, end = model.tokenizer.ids, 3
+    assert inputs["token_ids"][0, :10].tolist() == [2, *ids("天？"), end, *ids("甲乙丙"), end, *ids("乙丙")]
+    assert inputs["segment_ids"][0].tolist() == [0] * 8 + [1, 1] + [0] * 6
+    assert inputs["positions"][0, :3].tolist() == [7, 8, 9]
+    assert targets[0, :3].tolist() == [*ids("乙丙"), end]
+    assert targets[1, 0] == end
+    assert weights.tolist() == [[1, 1, 1, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0, 0, 0]]
+
+
 def test_training_options_learn_too():
     """The article's loss with its vote and greedy decoding; several passes. What cannot be learned is listed."""
     train, test = examples(96, 0), examples(40, 2)
@@ -227,6 +290,36 @@ def test_training_options_learn_too():
     assert again.evaluate(test)["f1"] >= 75
     with pytest.raises(InputError, match="None of the 1 examples can be learned from"):
         again.fit(odd[:1])
+
+
+def test_a_stopped_run_goes_on(tmp_path, monkeypatch):
+    """As if it had never stopped, dropout and the order of the rows included; and it can end with its best."""
+    train, valid = examples(48, 0), examples(20, 1)
+    whole = MLMReader(tiny_mlm(0.1), **FAST).fit(train, valid)
+    reader = MLMReader(tiny_mlm(0.1), **FAST)
+    evaluate, calls = reader.evaluate, []
+
+    def stopped(examples):
+        calls.append(examples)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return evaluate(examples)
+
+    monkeypatch.setattr(reader, "evaluate", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        reader.fit(train, valid, state=tmp_path / "run")
+    early = MLMReader(tiny_mlm(0.1), **FAST | {"epochs": 2}).fit(train, valid, state=tmp_path / "run")
+    assert [each["epoch"] for each in early.history_] == [1, 2]
+    assert early.evaluate(valid)["average"] == max(each["score"] for each in early.history_)
+    again = MLMReader(tiny_mlm(0.1), **FAST).fit(train, valid, state=tmp_path / "run")
+    assert [each["epoch"] for each in again.history_] == [1, 2, 3, 4]
+    for ours, theirs in zip(again.history_, whole.history_, strict=True):
+        assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-5)
+        assert ours["score"] == theirs["score"]
+    for ours, theirs in zip(again.model_.get_weights(), whole.model_.get_weights(), strict=True):
+        assert_close(ours, theirs)
+    with pytest.raises(InputError, match=r"other settings: batch_size 16, now 8"):
+        MLMReader(tiny_mlm(0.1), **FAST | {"batch_size": 8}).fit(train, valid, state=tmp_path / "run")
 
 
 # --- what is learned from
@@ -291,8 +384,10 @@ def test_windows_cover_a_passage():
 # --- what goes wrong
 
 
-def test_odd_passages():
-    reader = MLMReader(tiny_mlm(), **SMALL)
+@pytest.mark.parametrize("name", CLASSES)
+def test_odd_passages(name):
+    reader = CLASSES[name](tiny_mlm(), **SMALL | {"answer_length": 3 if name == "span" else 4})
+    reader.model_ = reader._new_model()
     none = reader.answer("天？", ["", " \u2028 "])
     assert (none.text, none.passage, none.start, none.end, none.no_answer) == ("", None, 0, 0, 1.0)
     answer = reader.set_params(threshold=0.0).answer("天？", ["", "龘靐😀"], top_k=2)  # no token that it knows
@@ -312,7 +407,7 @@ def test_odd_passages():
     [
         ({"answer_length": 1, "stride": 0, "vote": "mean"}, r"(?s)answer_length.*stride.*vote.*Correct them"),
         ({"loss": "crf", "negatives": "all", "negative_rate": 1}, r"(?s)negative_rate.*negatives.*loss"),
-        ({"passage_length": 30}, "The model reads 32 tokens, but slots, question and window may have 42"),
+        ({"passage_length": 30}, "The model reads 32 tokens, but question, window and answer may have 42"),
         ({"stride": 12}, "`stride` must be less than `passage_length`"),
         ({"decoding": "greedy"}, "vote='bert4keras'"),
         ({"iterations": 3}, "`iterations` must be one of"),
@@ -337,14 +432,26 @@ def test_wrong_calls():
         reader.fit([("天？", "天")])
     with pytest.raises(InputError, match="`mlm` must be a MaskedLM"):
         MLMReader("bert-tiny-zh").fit(examples(2, 0))
+    with pytest.raises(InputError, match="`mlm` must be a MaskedLM"):
+        Seq2SeqReader(tiny_bert()).fit(examples(2, 0))
     with pytest.raises(InputError, match="SpanReader has learned nothing yet"):
         SpanReader(tiny_mlm()).answer("天？", "天")
+    with pytest.raises(InputError, match="Seq2SeqReader has learned nothing yet"):
+        Seq2SeqReader(tiny_mlm()).answer("天？", "天")
+    with pytest.raises(InputError, match="`beam_width` must be a whole number"):
+        Seq2SeqReader(tiny_mlm(), **SMALL, beam_width=0).fit(examples(2, 0))
+    with pytest.raises(InputError, match="question, window and answer may have 34"):
+        Seq2SeqReader(tiny_mlm(), **SMALL | {"passage_length": 23}).fit(examples(2, 0))
     with pytest.raises(InputError, match="Only vote='probability'"):
         MLMReader(tiny_mlm(), **SMALL, vote="bert4keras").calibrate(examples(2, 0))
     broken = tiny_mlm()
     broken.head.bias.assign(np.full(broken.head.bias.shape, np.nan))
     with pytest.raises(NonFiniteOutput, match="NaN or infinity for '天？'"):
         MLMReader(broken, **SMALL).answer("天？", "天")
+    reader = Seq2SeqReader(broken, **SMALL)
+    reader.model_ = reader._new_model()
+    with pytest.raises(NonFiniteOutput, match="NaN or infinity for '天？'"):
+        reader.answer("天？", "天")
 
 
 class Dice:
@@ -355,18 +462,29 @@ class Dice:
         self.generator = np.random.default_rng(0)
 
     def predict_on_batch(self, inputs):
-        shape = (*inputs["positions"].shape, inputs["columns"].shape[1])
-        x = self.generator.normal(0, 3, shape) - 5
+        rows, width = inputs["columns"].shape
+        slots = inputs["positions"].shape[1] if "positions" in inputs else 2
+        x = self.generator.normal(0, 3, (rows, slots, width)) - 5
         return np.where(inputs["column_mask"][:, None, :], x, -1e9).astype("float32")
 
     def span_scores(self, outputs, longest):
-        return slot_span_scores(outputs)
+        return pointer_span_scores(outputs, longest) if outputs.shape[1] == 2 else slot_span_scores(outputs)
+
+    def generate_ids(self, sources, sampler, max_new_tokens, constraint, batch_size):
+        return [[self._written(i, constraint) for _ in range(sampler.n_best)] for i in range(len(sources))]
+
+    def _written(self, index, constraint):
+        ids = []
+        while not ids or ids[-1] != self.tokenizer.eos_id:
+            ids.append(int(self.generator.choice(sorted(constraint(index, ids)))))
+        return ids, self.generator.normal(0, 3) - 5
 
 
-def test_ten_thousand_unicode_passages(embedded):
+@pytest.mark.parametrize("name", CLASSES)
+def test_ten_thousand_unicode_passages(name, embedded):
     """Offsets are exact whatever a passage holds: emoji, full width, combining marks, U+2028, controls, surrogates."""
     generator, found = random.Random(0), 0
-    reader = MLMReader(tiny_mlm(), **SMALL, threshold=0.0)
+    reader = CLASSES[name](tiny_mlm(), **SMALL, threshold=0.0)
     reader.model_ = Dice(embedded)
     passages = [random_text(generator, 24) for _ in range(10_000)]
     passages[:3] = ["👨‍👩‍👧ＡＢＣ\u2028日", "\ud800", "e\u0301 ﬁ İ"]
