@@ -26,7 +26,7 @@ MAY_IMPORT = {
         "checkpoints",
     },  # of checkpoints: as data
     "metrics": set(),
-    "reading": {"text", "models", "training", "tasks", "metrics", "checkpoints"},
+    "reading": {"text", "models", "generation", "training", "tasks", "metrics", "checkpoints"},
     "tasks": {"text", "models", "training", "metrics"},
     "vae": {"text", "layers", "models", "training", "metrics", "tasks", "checkpoints"},  # of tasks: copies and seeds
 }

@@ -5,6 +5,7 @@ all; `span_index` says where.
 """
 
 import keras
+import numpy as np
 from keras import ops
 
 HIDDEN = -1e9  # log probability of what cannot be
@@ -34,16 +35,15 @@ def slot_span_scores(log_probs):
     Returns:
         `(batch, 1 + (slots - 1) * length)`, see the module.
     """
-    log_probs = ops.convert_to_tensor(log_probs)
-    end, tokens = log_probs[:, :, 0], log_probs[:, :, 1:]
-    slots, length = log_probs.shape[1], ops.shape(tokens)[2]
-    # With a row of `width` the token i places on and i rows down stands `width + 1` further in memory.
-    width = length + slots
-    padded = ops.pad(tokens, ((0, 0), (0, 0), (0, slots)), constant_values=HIDDEN)
-    flat = ops.pad(ops.reshape(padded, (-1, slots * width)), ((0, 0), (0, slots)), constant_values=HIDDEN)
-    diagonals = ops.reshape(flat, (-1, slots, width + 1))[:, : slots - 1, :length]
-    spans = ops.cumsum(diagonals, axis=1) + end[:, 1:, None]
-    return ops.concatenate([end[:, :1], ops.reshape(spans, (-1, (slots - 1) * length))], axis=1)
+    xp = np if isinstance(log_probs, np.ndarray) else ops  # decoding is quicker without a backend
+    slots, length = log_probs.shape[1], xp.shape(log_probs)[2] - 1
+    # In rows of `width` the token one place on and one row down stands `width + 1` further in memory.
+    width = 1 + length + slots
+    padded = xp.pad(log_probs, ((0, 0), (0, 0), (0, slots)), constant_values=HIDDEN)
+    flat = xp.reshape(padded, (-1, slots * width))[:, : (slots - 1) * (width + 1)]
+    diagonals = xp.reshape(flat, (-1, slots - 1, width + 1))[:, :, 1 : 1 + length]
+    spans = xp.cumsum(diagonals, axis=1) + log_probs[:, 1:, :1]
+    return xp.concatenate([log_probs[:, 0, :1], xp.reshape(spans, (-1, (slots - 1) * length))], axis=1)
 
 
 def pointer_span_scores(scores, longest):

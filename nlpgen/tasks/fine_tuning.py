@@ -10,8 +10,16 @@ import numpy as np
 from nlpgen.errors import InputError, TrainingDiverged
 from nlpgen.models import PooledEncoder, PretrainedModel, backbone_of
 from nlpgen.text import shuffled_batches
-from nlpgen.training import BertAdam, WarmupStableDecay, adamw
-from nlpgen.training.state import check_settings, has_state, load_state, read_record, save_state
+from nlpgen.training import (
+    BertAdam,
+    WarmupStableDecay,
+    adamw,
+    check_settings,
+    has_state,
+    load_state,
+    read_record,
+    save_state,
+)
 
 
 def tokenized_backbone(model):

@@ -43,9 +43,10 @@ def brute(log_probs, count):
 
 
 @pytest.mark.backends
-def test_all_spans_of_slots():
+@pytest.mark.parametrize("of", [ops.convert_to_tensor, np.asarray], ids=["backend", "numpy"])
+def test_all_spans_of_slots(of):
     log_probs = random_slots()
-    scores = array(slot_span_scores(ops.convert_to_tensor(log_probs)))
+    scores = array(slot_span_scores(of(log_probs)))
     assert scores.shape == (3, 1 + (SLOTS - 1) * LENGTH)
     for row, x, count in zip(scores, log_probs, COUNTS, strict=True):
         spans, none = brute(x, count)
