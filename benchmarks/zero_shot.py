@@ -4,6 +4,7 @@
 
 FOLDER holds `sentiment/sentiment.test.data` (2,111 reviews) and `fewclue/eprstmt/test_public.json`, which nlpgen may
 not ship. Deterministic: there is nothing random in it. At most 128 tokens with the special ones, as in the post.
+Calibrated rows take out what the patterns say of an empty text, or on average of the texts themselves, without labels.
 """
 
 import argparse
@@ -24,10 +25,15 @@ def main():
     preset = PETClassifier.from_preset("sentiment", masked_lm)
     print(f"| pattern ({options.model}) | " + " | ".join(f"{name} ({len(x[0])})" for name, x in sets.items()) + " |")
     print("|---|" + "---|" * len(sets))
-    for name, patterns in [*((p, p) for p in preset.patterns), ("mean of the five", preset.patterns)]:
-        pet = PETClassifier(masked_lm, patterns, preset.verbalizer)
+    rows = [(pattern, pattern, None) for pattern in preset.patterns]
+    rows += [("mean of the five", preset.patterns, None)]
+    rows += [(f'the same, `calibration="{kind}"`', preset.patterns, kind) for kind in ("context", "unlabeled")]
+    for name, patterns, calibration in rows:
+        pet = PETClassifier(masked_lm, patterns, preset.verbalizer, calibration=calibration)
         cells = []
         for texts, labels in sets.values():
+            if calibration == "unlabeled":
+                pet.calibrate(texts)
             accuracy = pet.score(texts, labels)
             error = math.sqrt(accuracy * (1 - accuracy) / len(texts))
             cells.append(f"{100 * accuracy:.1f} ± {100 * error:.1f}")

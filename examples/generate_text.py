@@ -2,7 +2,7 @@
 
     python examples/generate_text.py
 
-The embedded gpt-tiny-zh has seen a fifth of a small corpus: it knows phrases and the shape of a poem, and makes little
+The embedded gpt-tiny-zh has seen a small corpus about once: it knows phrases and the shape of a poem, and makes little
 sense beyond. The form of the poem is kept by a constraint, whatever the model.
 """
 

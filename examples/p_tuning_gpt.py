@@ -5,7 +5,7 @@
 Learns eight virtual tokens for the embedded gpt-tiny-zh from examples/data/reviews_train.tsv (32 labels), tests on
 reviews.tsv (our own writing). With seed 0 it prints
 
-    accuracy 0.75 on 24 texts, from 32 labels
+    accuracy 0.79 on 24 texts, from 32 labels
 """
 
 import argparse
@@ -23,7 +23,7 @@ def main(arguments=None):
     parser.add_argument("--train", default=DATA / "reviews_train.tsv", type=Path)
     parser.add_argument("--test", default=DATA / "reviews.tsv", type=Path)
     parser.add_argument("--epochs", default=30, type=int)
-    parser.add_argument("--learning-rate", default=1e-2, type=float)
+    parser.add_argument("--learning-rate", default=3e-2, type=float)
     parser.add_argument("--seed", default=0, type=int)
     options = parser.parse_args(arguments)
 

@@ -34,7 +34,7 @@ def main(arguments=None):
 
     lines = [line.split("\t") for line in options.reviews.read_text(encoding="utf-8").splitlines()]
     texts, labels = [text for text, _ in lines], [label for _, label in lines]
-    pet = PETClassifier.from_preset("sentiment", masked_lm)
+    pet = PETClassifier.from_preset("sentiment", masked_lm, calibration="context")
     probabilities = pet.predict_proba(texts)
     table = Table("review", "label", *(f"P({label})" for label in pet.verbalizer), "", title="Reviews, zero-shot")
     for text, label, row in zip(texts, labels, probabilities, strict=True):

@@ -7,7 +7,7 @@ any length, several stand for one label, several patterns vote, and what they sa
 drawn at random; it prints
 
     topics, calibration None: accuracy 0.33 on 66 texts, no labels
-    topics, calibration unlabeled: accuracy 0.65 on 66 texts, no labels
+    topics, calibration unlabeled: accuracy 0.74 on 66 texts, no labels
 """
 
 import argparse
