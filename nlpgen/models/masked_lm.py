@@ -200,7 +200,7 @@ class MaskedLM(LanguageModel):
         Example:
             >>> mlm = MaskedLM.from_pretrained("bert-tiny-zh")
             >>> mlm.write("中华人民[MASK][MASK][MASK]")
-            '中华人民法院。'
+            '中华人民政府。'
         """
         if isinstance(texts, str):
             return self.write([texts], method)[0]
