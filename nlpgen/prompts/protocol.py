@@ -61,7 +61,8 @@ def compare(
     Example:
         >>> from nlpgen import MaskedLM, PETClassifier
         >>> from nlpgen.prompts import compare
-        >>> pet = PETClassifier.from_preset("sentiment", MaskedLM.from_pretrained("bert-tiny-zh"), calibration="context")
+        >>> mlm = MaskedLM.from_pretrained("bert-tiny-zh")
+        >>> pet = PETClassifier.from_preset("sentiment", mlm, calibration="context")
         >>> found = compare({"pet": pet}, None, (["早餐丰富，下次还来", "太吵了，一夜没睡"], ["正面", "负面"]))
         >>> found.table[0]["accuracy"]
         1.0
