@@ -95,6 +95,6 @@ def draw_weights(model, seed):
     generator = np.random.default_rng(seed)
     backbone = getattr(model.encoder, "backbone", None)
     pretrained = {id(weight) for weight in (() if backbone is None else backbone.weights)}
-    for weight in model.trainable_weights:
+    for weight in model.weights:  # a codebook is none of the trainable ones
         if id(weight) not in pretrained and len(weight.shape) > 1:
             weight.assign(generator.normal(0, float(np.std(weight.numpy())), weight.shape))

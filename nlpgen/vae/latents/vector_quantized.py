@@ -90,14 +90,13 @@ class VectorQuantized(DiscreteLatent):
         self.commitment = commitment
         self.dead_below = dead_below
         self.head = self.dense(size, "code")
+        self.first_codes = keras.initializers.RandomNormal(stddev=0.1, seed=seed)
 
     def build(self, features_shape):
         self.head.build(features_shape)
         shape = self.num_codes, self.code_size
         options = {"trainable": False, "initializer": "zeros"}
-        self.codebook = self.add_weight(
-            shape=shape, initializer=keras.initializers.RandomNormal(stddev=0.1), trainable=False, name="codebook"
-        )
+        self.codebook = self.add_weight(shape=shape, initializer=self.first_codes, trainable=False, name="codebook")
         # No code was used yet: the first batches put outputs of the encoder in their place.
         self.counts = self.add_weight(shape=shape[:1], name="counts", **options)
         self.sums = self.add_weight(shape=shape, name="sums", **options)
