@@ -19,9 +19,9 @@ test test-all: export TF_NUM_INTEROP_THREADS = 1
 test: .venv/installed-test
 	$(PYTEST) -m "not slow"
 	KERAS_BACKEND=jax $(PYTEST) -m "backends and not slow" tests/models
-	KERAS_BACKEND=torch $(PYTEST) -m "backends and not slow" tests/layers tests/models tests/generation
+	KERAS_BACKEND=torch $(PYTEST) -m "backends and not slow"
 
-# What takes minutes too, and all that is marked `backends` on JAX and PyTorch.
+# What takes minutes too, and all that is marked `backends` on JAX, which compiles for long.
 test-all: .venv/installed-test
 	$(PYTEST)
 	KERAS_BACKEND=jax $(PYTEST) -m backends
