@@ -4,7 +4,11 @@
 
 Turns the embedded bert-tiny-zh into a language model (`application="lm"`) with conditional layer normalization, as in
 bert4keras' example, and trains it on examples/data/reviews_train.tsv and reviews.tsv (our own writing). So few texts
-show the way, not what a model can reach. Your own: --data FILE, a text, a tab and a label on each line.
+show the way, not what a model can reach. Your own: --data FILE, a text, a tab and a label on each line. With
+seed 0 on a CPU it printed texts of the wanted class, most of whose parts it had read:
+
+    正面: 导游讲解有趣，一路照顾老人，玩得很开心。
+    负面: 说好上午来安装，等到晚上也没有来，打电话还态度恶劣。
 """
 
 import argparse

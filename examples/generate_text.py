@@ -3,7 +3,9 @@
     python examples/generate_text.py
 
 The embedded gpt-tiny-zh has seen a small corpus about once: it knows phrases and the shape of a poem, and makes little
-sense beyond. The form of the poem is kept by a constraint, whatever the model.
+sense beyond. The form of the poem is kept by a constraint, whatever the model. With seed 0 on a CPU it printed
+
+    poem:   春来花未必，夏日春相到。秋夜烟花雨，冬春不已寒。
 """
 
 import argparse
