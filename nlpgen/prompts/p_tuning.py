@@ -326,7 +326,7 @@ class PTuningClassifier(PromptClassifier):
             scorer.lm.set_weights(self.lm.get_weights())
         elif self.trainable == "prompt+head":
             for ours, theirs in zip(head_variables(scorer.lm), head_variables(self.lm), strict=True):
-                ours.assign(theirs)
+                ours.assign(ops.convert_to_numpy(theirs))
         return scorer
 
     def _new_scorer(self, lm, asked, prompt, prefix):

@@ -232,5 +232,5 @@ def with_own_head(lm):
     twin = type(lm)(lm.backbone)
     twin.build()
     for ours, theirs in zip(head_variables(twin), head_variables(lm), strict=True):
-        ours.assign(theirs)
+        ours.assign(ops.convert_to_numpy(theirs))  # JAX would share the array, and training gives it away
     return twin
