@@ -102,6 +102,8 @@ class Run(keras.callbacks.Callback):
             return self.evaluate()
         kept = [keras.ops.convert_to_numpy(variable) for variable in variables]
         optimizer.finalize_variable_values(variables)
+        for variable in variables:  # on JAX they are the average's own arrays now, and predicting gives them away
+            variable.assign(keras.ops.convert_to_numpy(variable))
         try:
             return self.evaluate()
         finally:
