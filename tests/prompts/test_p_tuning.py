@@ -137,9 +137,9 @@ def test_learning_rates_are_separate(embedded, trainable, name):
     options = QUICK | {"epochs": 1, "batch_size": 12, "weight_decay": 0.0} | rates
     clf = PTuningClassifier(embedded, PATTERN, WORDS, trainable=trainable, **options).fit(TEXTS, LABELS)
     first = first_vectors(embedded, None, 4, None)
-    np.testing.assert_allclose(np.abs(array(clf._scorer.model.prompt.vectors()) - first).max(), 1e-3, rtol=0.05)
+    np.testing.assert_allclose(np.abs(array(clf._scorer.model.prompt.vectors()) - first).max(), 1e-3, rtol=1e-2)
     moved = [np.abs(a - b).max() for a, b in zip(weights(embedded), weights(clf.lm_), strict=True)]
-    np.testing.assert_allclose(max(moved), 1e-4, rtol=0.05)
+    np.testing.assert_allclose(max(moved), 1e-4, rtol=1e-2)
 
 
 @pytest.mark.parametrize("head", ["verbalizer", "classifier"])

@@ -9,7 +9,7 @@ from nlpgen.tasks import fine_tune
 from tests.tasks.helpers import tiny_bert
 
 
-@pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="the other backends build what they train first")
+@pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="it counts what TensorFlow traces")
 def test_a_step_is_traced_once():
     calls = []
 
