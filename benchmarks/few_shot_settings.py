@@ -26,9 +26,9 @@ from nlpgen.prompts import compare
 GRIDS = {
     "PET": (1e-4, 3e-4, 1e-3),
     "fine-tuning": (1e-4, 2e-4, 5e-4, 1e-3),
-    "P-tuning, 8 rows": (3e-4, 1e-3, 3e-3),
-    "P-tuning, all": (3e-5, 1e-4, 3e-4),
-    "P-tuning of the GPT": (3e-3, 1e-2, 3e-2),
+    "P-tuning, 8 rows": (3e-4, 1e-3, 3e-3, 1e-2),
+    "P-tuning, all": (1e-4, 3e-4, 1e-3),
+    "P-tuning of the GPT": (1e-2, 3e-2, 1e-1),
 }
 SETS = {"eprstmt": tuple(GRIDS), "tnews": ("PET", "fine-tuning")}
 

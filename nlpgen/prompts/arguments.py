@@ -99,6 +99,8 @@ def check_p_tuning(classifier, pattern):
         size = getattr(classifier, name)
         if size is not None and (type(size) is not int or size < 1):
             problems.append(f"`{name}` must be a whole number, 1 or more, or None. Received: {size!r}")
+    if not isinstance(classifier.lm_dropout, bool | None):
+        problems.append(f"`lm_dropout` must be True, False or None. Received: {classifier.lm_dropout!r}")
     if not isinstance(classifier.init, str | None):
         problems.append(f"`init` must be a text, or None. Received: {classifier.init!r}")
     if not isinstance(prefix_length, int) or prefix_length < 0:

@@ -41,7 +41,8 @@ OWN = "virtual_tokens|prefix|label_head"
 # Arguments that what was learned depends on: `set_params` changes them for the next `fit` only.
 FIXED = (
     *("pattern", "verbalizer", "trainable", "prompt_encoder", "prompt_hidden_size", "prefix_length"),
-    *("prefix_hidden_size", "head", "max_length", "truncate_side", "order", "normalization"),
+    *("prefix_hidden_size", "head", "lm_dropout", "max_length", "truncate_side", "order"),
+    "normalization",
 )
 
 
@@ -65,6 +66,9 @@ class PTuningClassifier(PromptClassifier):
         prefix_hidden_size: see `PrefixEncoder`.
         head: `"verbalizer"`, or `"classifier"` for a dense layer on the first token (the last of a `CausalLM`), as
             P-tuning v2 has it.
+        lm_dropout: whether the model drops out units while the prompt learns; `None` to do so with `trainable="all"`
+            only. Dropout keeps a model from overfitting to what it is trained on; a few vectors in front of a frozen
+            one do not overfit, and in a small model its noise is larger than what they can change.
         max_length, truncate_side, order, normalization: see `PETClassifier`.
         epochs, batch_size, unlabeled_batch_size: of the training, see `PETClassifier`.
         learning_rate: the highest of the prompt; it rises to it over the first tenth of the steps and falls to zero.
@@ -94,6 +98,7 @@ class PTuningClassifier(PromptClassifier):
         prefix_length=0,
         prefix_hidden_size=None,
         head="verbalizer",
+        lm_dropout=None,
         max_length=128,
         truncate_side="right",
         order="independent",
@@ -122,6 +127,7 @@ class PTuningClassifier(PromptClassifier):
         self.prefix_length = prefix_length
         self.prefix_hidden_size = prefix_hidden_size
         self.head = head
+        self.lm_dropout = lm_dropout
         self.max_length = max_length
         self.truncate_side = truncate_side
         self.order = order
@@ -331,6 +337,7 @@ class PTuningClassifier(PromptClassifier):
 
     def _new_scorer(self, lm, asked, prompt, prefix):
         (pattern,) = asked.patterns
+        lm_dropout = self.trainable == "all" if self.lm_dropout is None else self.lm_dropout
         if asked.verbalizer is not None:
             return Scorer(
                 lm,
@@ -343,10 +350,20 @@ class PTuningClassifier(PromptClassifier):
                 prompt=prompt,
                 prefix=prefix,
                 trainable_part=self.trainable,
+                lm_dropout=lm_dropout,
             )
         dense = keras.layers.Dense(len(asked.labels), name="label_head", dtype="float32")
         return HeadScorer(
-            lm, pattern, asked.labels, dense, self.max_length, self.truncate_side, prompt, prefix, self.trainable
+            lm,
+            pattern,
+            asked.labels,
+            dense,
+            self.max_length,
+            self.truncate_side,
+            prompt,
+            prefix,
+            self.trainable,
+            lm_dropout,
         )
 
     def _factors(self):

@@ -31,6 +31,7 @@ class PromptModel(keras.Model):
         trainable_part: `"all"`; `"prompt"`, only `prompt` and `prefix` are trained; or `"prompt+head"`, these and what
             of the language model is not its backbone. The backbone may be used by others too, so it is not frozen:
             its variables are left out.
+        lm_dropout: whether the language model drops out units in training.
 
     Call arguments:
         inputs: a dict of arrays whose first axis is the batch:
@@ -59,6 +60,7 @@ class PromptModel(keras.Model):
         first_virtual=None,
         classifier=None,
         trainable_part="all",
+        lm_dropout=True,
         **kwargs,
     ):
         super().__init__(dtype=lm.dtype_policy, autocast=False, **kwargs)  # scores are in float32
@@ -70,6 +72,7 @@ class PromptModel(keras.Model):
         self.first_virtual = first_virtual
         self.classifier = classifier
         self.trainable_part = trainable_part
+        self.lm_dropout = lm_dropout
         self.jit_compile = lm.jit_compile
 
     def build(self, input_shape=None):
@@ -129,7 +132,7 @@ class PromptModel(keras.Model):
         if self.prefix is not None:
             index = ops.zeros_like(token_ids[:, 0]) if prefix_index is None else prefix_index
             inputs["prefix"] = self.prefix(index)
-        return self.lm.backbone(inputs)
+        return self.lm.backbone(inputs) if self.lm_dropout else self.lm.backbone(inputs, training=False)
 
     def token_scores(self, hidden):
         """Log probabilities, or without `exact` logits, of the tokens that are read, in float32."""
@@ -186,7 +189,7 @@ class PromptModel(keras.Model):
 
     def get_config(self):
         layers = {name: getattr(self, name) for name in ("lm", "prompt", "prefix", "classifier")}
-        plain = ("num_labels", "columns", "exact", "first_virtual", "trainable_part", "name")
+        plain = ("num_labels", "columns", "exact", "first_virtual", "trainable_part", "lm_dropout", "name")
         return {name: layer and keras.saving.serialize_keras_object(layer) for name, layer in layers.items()} | {
             name: getattr(self, name) for name in plain
         }

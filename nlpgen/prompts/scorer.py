@@ -52,7 +52,7 @@ class Scorer:
         normalization: of the scores of words: `"length"` for the mean over their tokens, `"pmi"` to subtract their
             score in the pattern without a text (Holtzman et al., 2021, https://arxiv.org/abs/2104.08315). In the loss
             of a training that score is the untrained model's, a constant; afterwards it is the trained one's.
-        prompt, prefix, trainable_part: see `PromptModel`.
+        prompt, prefix, trainable_part, lm_dropout: see `PromptModel`.
 
     Attributes:
         model: the `PromptModel`.
@@ -70,6 +70,7 @@ class Scorer:
         prompt=None,
         prefix=None,
         trainable_part="all",
+        lm_dropout=True,
     ):
         self.lm, self.pattern, self.verbalizer = lm, pattern, verbalizer
         self.truncate_side, self.order, self.normalization = truncate_side, order, normalization
@@ -95,6 +96,7 @@ class Scorer:
             "prefix": prefix,
             "first_virtual": len(self.tokenizer.vocab),
             "trainable_part": trainable_part,
+            "lm_dropout": lm_dropout,
         }
         self.model = self._new_model(self.num_labels)
         # Shared with the scorers that `with_pattern` makes, so that it is compiled once.
@@ -366,15 +368,17 @@ class HeadScorer(Scorer):
     """Scores labels by a classification head on the first token, or on the last of a `CausalLM`.
 
     Args:
-        lm, pattern, max_length, truncate_side, prompt, prefix, trainable_part: see `Scorer`; the pattern needs no
-            `[MASK]`.
+        lm, pattern, max_length, truncate_side, prompt, prefix, trainable_part, lm_dropout: see `Scorer`; the pattern
+            needs no `[MASK]`.
         labels: names of the labels.
         classifier: a `Dense` for the labels.
     """
 
     by_input, normalization, columns, order = False, None, None, "independent"
 
-    def __init__(self, lm, pattern, labels, classifier, max_length, truncate_side, prompt, prefix, trainable_part):
+    def __init__(
+        self, lm, pattern, labels, classifier, max_length, truncate_side, prompt, prefix, trainable_part, lm_dropout
+    ):
         check_truncation(max_length, truncate_side)
         self.lm, self.pattern, self.truncate_side = lm, pattern, truncate_side
         self.tokenizer, self.causal = lm.tokenizer, isinstance(lm, CausalLM)
@@ -385,6 +389,7 @@ class HeadScorer(Scorer):
             "prefix": prefix,
             "first_virtual": len(self.tokenizer.vocab),
             "trainable_part": trainable_part,
+            "lm_dropout": lm_dropout,
             "classifier": classifier,
         }
         self.model = self._new_model(self.num_labels)

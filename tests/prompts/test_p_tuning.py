@@ -100,10 +100,32 @@ def test_a_prompt_of_another_model_is_refused(embedded, fitted, tmp_path):
     assert PTuningClassifier.load(tmp_path / "prompt", backbone=half).predict(TEXTS[:1])
 
 
+@pytest.mark.backends
+@pytest.mark.parametrize(
+    ("trainable", "lm_dropout", "head", "drops"),
+    [
+        ("prompt", None, "verbalizer", False),
+        ("prompt", None, "classifier", False),
+        ("prompt", True, "verbalizer", True),
+        ("prompt+head", None, "verbalizer", False),
+        ("all", None, "verbalizer", True),
+        ("all", None, "classifier", True),
+        ("all", False, "verbalizer", False),
+    ],
+)
+def test_lm_dropout(embedded, trainable, lm_dropout, head, drops):
+    """One step at a rate of nearly nothing: its loss is that of the predictions, unless units were dropped out."""
+    rates = dict.fromkeys(["learning_rate", "head_learning_rate", "lm_learning_rate"], 1e-9)
+    options = {"epochs": 1, "batch_size": len(TEXTS), "max_length": 32, "head": head, "trainable": trainable} | rates
+    clf = PTuningClassifier(embedded, PATTERN, WORDS, lm_dropout=lm_dropout, **options).fit(TEXTS, LABELS)
+    said = clf.predict_proba(TEXTS)[np.arange(len(TEXTS)), [clf.classes_.index(label) for label in LABELS]]
+    difference = abs(clf.history_[0]["loss"] + np.log(said).mean())
+    assert difference > 1e-4 if drops else difference < 1e-5
+
+
 @pytest.mark.parametrize("kind", ["lstm", "mlp"])
 def test_prompt_encoders(tmp_path, kind):
-    """Without dropout, whose noise in a small model is as large as what so few steps learn."""
-    mlm = MaskedLM.from_pretrained("bert-tiny-zh", hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    mlm = MaskedLM.from_pretrained("bert-tiny-zh")
     before = weights(mlm)
     clf = PTuningClassifier(
         mlm, PATTERN, WORDS, prompt_encoder=kind, prompt_hidden_size=32, **QUICK | {"learning_rate": 1e-2}
@@ -300,6 +322,7 @@ def test_a_prompt_is_not_loaded_on_a_model_trained_further(embedded, fitted, tmp
     [
         ({"prompt_hidden_size": -3}, "`prompt_hidden_size` must be"),
         ({"init": 5}, "`init` must be a text"),
+        ({"lm_dropout": 0.1}, "`lm_dropout` must be True, False or None"),
         ({"max_length": "a"}, "`max_length` must be"),
         ({"head": "classifier", "max_length": "a"}, "`max_length` must be"),
     ],
