@@ -28,9 +28,9 @@ class PromptModel(keras.Model):
             from `first_virtual` on.
         prefix: a layer that gives keys and values for every block, `nlpgen.layers.PrefixEncoder`.
         classifier: a `Dense` that scores the labels of the first slot's hidden state, in place of words.
-        trainable_part: `"all"`; `"prompt"`, only `prompt` and `prefix` are trained; or `"prompt+head"`, these and what
-            of the language model is not its backbone. The backbone may be used by others too, so it is not frozen:
-            its variables are left out.
+        trainable_part: `"all"`, but with `classifier` not the head that it replaces; `"prompt"`, only `prompt` and
+            `prefix` are trained; or `"prompt+head"`, these and what of the language model is not its backbone. The
+            backbone may be used by others too, so it is not frozen: its variables are left out.
         lm_dropout: whether the language model drops out units in training.
 
     Call arguments:
@@ -177,7 +177,8 @@ class PromptModel(keras.Model):
 
     def _chosen(self, variables):
         if self.trainable_part == "all":
-            return variables
+            unused = set() if self.classifier is None else {id(v) for v in head_variables(self.lm)}
+            return [v for v in variables if id(v) not in unused]
         own = {
             id(v) for layer in (self.prompt, self.prefix, self.classifier) if layer is not None for v in layer.variables
         }
