@@ -24,7 +24,7 @@ from nlpgen.data import read_fewclue
 from nlpgen.prompts import compare
 
 GRIDS = {
-    "PET": (1e-4, 3e-4, 1e-3),
+    "PET": (1e-4, 3e-4, 1e-3, 2e-3, 4e-3),
     "fine-tuning": (1e-4, 2e-4, 5e-4, 1e-3),
     "P-tuning, 8 rows": (3e-4, 1e-3, 3e-3, 1e-2),
     "P-tuning, all": (1e-4, 3e-4, 1e-3),

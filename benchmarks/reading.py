@@ -10,11 +10,16 @@ turns, so that what else the machine does falls on all: with seq2seq-greedy also
 writes, and with mlm-greedy also a port of the article's script to PyTorch and transformers. `--set` chooses what is
 tested on: cmrc2018, dureader_robust, webqa (a passage with the answer and four that are like the question) or cjrc
 (trained on 5,000 of its questions, tested on the others, with and without the threshold).
+
+With `--work` each reader that was trained and each row stay in a folder, by what made them: the same command goes on
+from there, and several, of other sizes or readers, may run side by side and be gathered by one that asks for all.
 """
 
 import argparse
+import json
 import random
 import time
+from pathlib import Path
 
 import numpy as np
 from keras import ops
@@ -23,6 +28,7 @@ from reading_peers import TorchPort, UncachedReader
 from train_reader import shuffled
 
 from nlpgen import MaskedLM, MLMReader, QAExample, Retriever, Seq2SeqReader, SpanReader, read_qa
+from nlpgen.checkpoints.files import write_json
 from nlpgen.reading.windows import matchable
 
 READERS = {
@@ -56,11 +62,13 @@ def main():
     parser.add_argument("--questions", default="128", help="sizes of the training set, with commas")
     parser.add_argument("--valid", type=int, default=200, help="further questions, for threshold and temperature")
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=400, help="of each training, at least; 3 epochs at least")
+    parser.add_argument("--steps", type=int, default=400, help="of each training, at least")
+    parser.add_argument("--epochs", type=int, default=3, help="of each training, at least")
     parser.add_argument("--learning-rate", type=float, default=4e-4)
     parser.add_argument("--passage-length", type=int, default=160)
     parser.add_argument("--test", type=int, help="questions of the test set; all by default")
-    parser.add_argument("--timed", type=int, default=100, help="questions of it that speed is measured on")
+    parser.add_argument("--timed", type=int, default=100, help="questions of it that speed is measured on; 0 for none")
+    parser.add_argument("--work", type=Path, help="keeps what is finished")
     options = parser.parse_args()
     train, test, metric = sets(options)
     mlm, names = MaskedLM.from_pretrained(options.model), options.readers.split(",")
@@ -72,17 +80,15 @@ def main():
             valid, chosen = mixed[: options.valid], mixed[options.valid :][:count]
             fitted = {}
             for name in names:
-                reader = trained(name, mlm, chosen, valid, options, seed, fitted)
-                found = reader.evaluate(test, metric)
-                row = [found["exact_match"], found["f1"], 100 * found.get("ece", np.nan)]
-                if "ece" in found:
-                    found = reader.set_params(threshold=0.0).evaluate(test, metric)
-                    reader.set_params(threshold=None)
-                cells = " | ".join(f"{value:.2f}" for value in (*row, found["exact_match"], found["f1"]))
+                folder = kept(options, name, len(chosen), seed)
+                fitted[name] = reader = trained(name, mlm, chosen, valid, options, seed, fitted, folder)
+                row = scores(reader, test, metric, folder and folder.with_suffix(f".{len(test)}.json"))
+                cells = " | ".join(f"{value:.2f}" for value in row)
                 print(f"| {name} | {len(chosen)} | {seed} | {cells} |", flush=True)
-    for name, rate in speeds(fitted | peers(fitted), test[: options.timed]).items():
-        print(f"{name}: {rate:.2f} questions per second")
-    if "mlm" in fitted:
+    if options.timed:
+        for name, rate in speeds(fitted | peers(fitted), test[: options.timed]).items():
+            print(f"{name}: {rate:.2f} questions per second")
+    if options.timed and "mlm" in fitted:
         print(f"decoding / forward pass: {100 * decoding_share(fitted['mlm'], test[:20]):.1f} %")
     print(machine("tensorflow", "keras"))
 
@@ -113,14 +119,24 @@ def with_distractors(examples, count=4):
     return made
 
 
-def trained(name, mlm, examples, valid, options, seed, fitted):
-    """The reader of that name."""
+def kept(options, name, count, seed):
+    """The folder of a trained reader, without a suffix; `None` if none is to be kept."""
+    if options.work is None:
+        return None
+    model = Path(options.model).name
+    made = (options.set, name, count, seed, options.steps, options.epochs, options.learning_rate)
+    return options.work / "-".join(map(str, (model, *made, options.passage_length))).replace(".", "_")
+
+
+def trained(name, mlm, examples, valid, options, seed, fitted, folder):
+    """The reader of that name, from its folder where it is there."""
     if name in TWINS:
-        fitted[name] = twin(name, fitted)
-        return fitted[name]
+        return twin(name, fitted)
     cls, changes = READERS[name]
-    epochs = max(3, -(-options.steps * 16 // len(examples)))
-    fitted[name] = cls(
+    if folder is not None and folder.is_dir():
+        return cls.load(folder)
+    epochs = max(options.epochs, -(-options.steps * 16 // len(examples)))
+    reader = cls(
         mlm,
         passage_length=options.passage_length,
         stride=options.passage_length // 2,
@@ -129,9 +145,26 @@ def trained(name, mlm, examples, valid, options, seed, fitted):
         seed=seed,
         **changes,
     )
-    fitted[name].fit(examples)
-    fitted[name].calibrate(valid)
-    return fitted[name]
+    reader.fit(examples)
+    reader.calibrate(valid)
+    if folder is not None:
+        reader.save(folder)
+    return reader
+
+
+def scores(reader, test, metric, file):
+    """EM, F1 and ECE, and EM and F1 without the threshold; from a file where it is there."""
+    if file is not None and file.exists():
+        return json.loads(file.read_text())
+    found = reader.evaluate(test, metric)
+    row = [found["exact_match"], found["f1"], 100 * found.get("ece", np.nan)]
+    if "ece" in found and reader.threshold_:  # where all that it was fitted on have an answer it is 0
+        found = reader.set_params(threshold=0.0).evaluate(test, metric)
+        reader.set_params(threshold=None)
+    row += [found["exact_match"], found["f1"]]
+    if file is not None:
+        write_json(file, row)
+    return row
 
 
 def twin(name, fitted):
