@@ -1,9 +1,10 @@
-"""Fill masks and tell good reviews from bad ones, without any training.
+"""Fill masks, tell good reviews from bad ones, and answer questions from a text, without any training of yours.
 
     python examples/quickstart.py
 
-Uses the embedded bert-tiny-zh (5.7 M parameters), which makes mistakes; a larger checkpoint is one argument away:
---model FOLDER. The accuracy of the two dozen reviews is printed; that of real test sets is in the README.
+Uses the embedded bert-tiny-zh and reader-tiny-zh (5.7 M parameters each), which make mistakes; larger checkpoints are one
+argument away: --model FOLDER, --reader FOLDER. The accuracy of the two dozen reviews is printed; that of real test sets
+is in the README.
 """
 
 import argparse
@@ -12,16 +13,20 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from nlpgen import MaskedLM, PETClassifier
+from nlpgen import MaskedLM, MLMReader, PETClassifier
 
 SENTENCES = ["中国的首都是[MASK]京。", "今天天气很[MASK]。", "他在北京大[MASK]读书。", "一年有春夏秋[MASK]四季。"]
-REVIEWS = Path(__file__).parent / "data" / "reviews.tsv"
+DATA = Path(__file__).parent / "data"
+QUESTIONS = ["白沙镇有多少人？", "小学的校长叫什么名字？", "海堤有多长？"]
 
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="bert-tiny-zh", help="an embedded model or a folder")
-    parser.add_argument("--reviews", default=REVIEWS, type=Path, help="text, tab, 正面 or 负面 on each line")
+    parser.add_argument("--reader", default="reader-tiny-zh", help="an embedded reader or a folder")
+    parser.add_argument(
+        "--reviews", default=DATA / "reviews.tsv", type=Path, help="text, tab, 正面 or 负面 on each line"
+    )
     options = parser.parse_args(arguments)
     console = Console()
 
@@ -42,6 +47,13 @@ def main(arguments=None):
         table.add_row(text[:28], label, *(f"{p:.2f}" for p in row), "[green]✓" if right else "[red]✗")
     console.print(table)
     console.print(f"accuracy {pet.score(texts, labels):.2f} on {len(texts)} reviews, no training")
+
+    reader = MLMReader.load(options.reader)
+    passage = (DATA / "village.txt").read_text(encoding="utf-8").strip()
+    table = Table("question", "answer", "score", "place", title="Read", caption=passage, caption_justify="left")
+    for question, answer in zip(QUESTIONS, reader.answer_batch([(q, passage) for q in QUESTIONS]), strict=True):
+        table.add_row(question, answer.text or "(no answer)", f"{answer.score:.2f}", f"{answer.start}–{answer.end}")
+    console.print(table)
 
 
 if __name__ == "__main__":
