@@ -2,9 +2,9 @@
 
     python examples/quickstart.py
 
-Uses the embedded bert-tiny-zh and reader-tiny-zh (5.7 M parameters each), which make mistakes; larger checkpoints are one
-argument away: --model FOLDER, --reader FOLDER. The accuracy of the two dozen reviews is printed; that of real test sets
-is in the README.
+Uses the embedded bert-tiny-zh and reader-tiny-zh (5.7 M parameters each), which make mistakes; larger checkpoints are
+one argument away: --model FOLDER, --reader FOLDER. The accuracy of the two dozen reviews is printed; that of real test
+sets is in the README.
 """
 
 import argparse

@@ -2,9 +2,9 @@
 
     python examples/reading_comprehension.py
 
-Uses the embedded reader-tiny-zh, which makes many mistakes; a larger one of your own is trained as
-examples/train_reading.py shows. The text is examples/data/village.txt, our own writing; `--text FILE` reads another, and
-questions are further arguments.
+Uses the embedded reader-tiny-zh, which makes many mistakes; one of your own is trained as examples/train_reading.py
+shows. The text is examples/data/village.txt, our own writing; `--text FILE` reads another, and questions are further
+arguments.
 """
 
 import argparse
