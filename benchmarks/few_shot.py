@@ -38,7 +38,7 @@ from nlpgen.prompts import (
 )
 
 EIGHT_ROWS = ("sentiment", "eprstmt", "ocnli", "csl", "chid")
-SIMPLE = ("zero-shot", "linear probe", "TF-IDF")
+SIMPLE = ("zero-shot", "zero-shot, calibrated", "linear probe", "TF-IDF")
 PET = ("PET, ensemble", "PET, first pattern")  # the row that counts: the second where there is one pattern
 
 
@@ -85,7 +85,10 @@ def methods(name, mlm, gpt, task, rates):
     """`{name: classifier}` for a set."""
     words, options, length = task.verbalizer, task.options, {"max_length": task.options["max_length"]}
     pet = options | {"learning_rate": rates["PET"], "mlm_weight": 0.0}
-    found = {"zero-shot": ZeroShot(PETClassifier(mlm, task.patterns, words, **length))}
+    found = {
+        "zero-shot": ZeroShot(PETClassifier(mlm, task.patterns, words, **length)),
+        "zero-shot, calibrated": ZeroShot(PETClassifier(mlm, task.patterns, words, calibration="context", **length)),
+    }
     if name in EIGHT_ROWS:
         found["P-tuning, 8 rows"] = classifier_of("P-tuning, 8 rows", rates["P-tuning, 8 rows"], mlm, gpt, task)
     if isinstance(words, Candidates):  # each text has labels of its own: no other method is defined
