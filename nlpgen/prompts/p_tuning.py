@@ -16,6 +16,7 @@ from nlpgen.layers import PrefixEncoder, PromptEncoder
 from nlpgen.models import CausalLM, MaskedLM
 from nlpgen.prompts.arguments import check_p_tuning
 from nlpgen.prompts.columns import count
+from nlpgen.prompts.head_scorer import HeadScorer
 from nlpgen.prompts.new_prompts import new_prefix, new_prompt, start
 from nlpgen.prompts.pattern import Pattern
 from nlpgen.prompts.prompt_classifier import PromptClassifier
@@ -31,7 +32,7 @@ from nlpgen.prompts.saving import (
     open_saved,
     verbalizer_to,
 )
-from nlpgen.prompts.scorer import HeadScorer, Scorer
+from nlpgen.prompts.scorer import Scorer
 from nlpgen.prompts.training import Losses, train
 from nlpgen.prompts.verbalizer import label_problems
 from nlpgen.tasks import softmax
