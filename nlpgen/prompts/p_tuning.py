@@ -26,6 +26,7 @@ from nlpgen.prompts.saving import (
     PATTERNS,
     WEIGHTS,
     check_fingerprint,
+    check_lengths,
     copy_of_model,
     fingerprint,
     is_ours,
@@ -247,7 +248,8 @@ class PTuningClassifier(PromptClassifier):
         Raises:
             CheckpointNotFound: if there is no classifier.
             ConfigError: if it is of another class, or needs `backbone`.
-            WeightsMismatch: if `backbone` is another model than that of the training.
+            WeightsMismatch: if `backbone` is another model than that of the training, or the pattern has not as many
+                virtual tokens, or the prefix not as many places, as there are vectors.
         """
         folder, about = open_saved(folder, cls)
         params = about["params"]
@@ -266,6 +268,7 @@ class PTuningClassifier(PromptClassifier):
         if "prefix" in tensors:
             prefix = PrefixEncoder.of(tensors["prefix"])
         asked = classifier._question_of(about["classes"])
+        check_lengths(folder, asked.patterns[0], classifier.prefix_length, prompt, prefix)
         scorer = classifier._new_scorer(lm, asked, prompt, prefix)
         if scorer.model.classifier is not None:
             for weight in scorer.model.classifier.weights:
