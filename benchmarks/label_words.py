@@ -2,8 +2,9 @@
 
     python benchmarks/label_words.py --texts FILE
 
-Zero-shot PET of the embedded model on 200 texts, at most 64 tokens; words are those of the iflytek preset. Cases take
-turns, the table has medians of the rounds and their ratio to two classes of one length.
+Zero-shot PET of the embedded model on 200 texts, at most 64 tokens; words are those of the iflytek preset, and for as
+many classes of one length the pairs of neighbouring characters in them. Cases take turns, the table has medians of the
+rounds and their ratio to two classes of one length.
 """
 
 import argparse
@@ -33,8 +34,9 @@ def main():
     of_length = {}
     for name in names:
         of_length.setdefault(len(mlm.tokenizer.ids(name)), []).append(name)
-    two = of_length[2]
-    cases = {f"{n} classes of 2 tokens": two[:n] for n in (2, 15, len(two))}
+    pairs = list(dict.fromkeys(name[i : i + 2] for name in names for i in range(len(name) - 1) if name.isalpha()))
+    pairs = [pair for pair in pairs if len(mlm.tokenizer.ids(pair)) == 2]
+    cases = {f"{n} classes of 2 tokens": pairs[:n] for n in (2, 15, 60, len(names))}
     lengths = sorted(of_length)
     for k in range(2, len(lengths) + 1):
         cases[f"{k} classes of {k} lengths"] = [of_length[length][0] for length in lengths[:k]]

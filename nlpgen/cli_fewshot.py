@@ -25,6 +25,7 @@ from nlpgen.prompts import (
     learning_curve,
     load_preset,
 )
+from nlpgen.prompts.comparison import figure_class
 
 
 class LabelledPET(PETClassifier):
@@ -146,6 +147,7 @@ def run_fewshot(options):
     if needy and not options.unlabeled:
         raise InputError(f"{', '.join(needy)} learn from unlabelled texts. Give them: --unlabeled FILE.")
     sizes = _sizes(options.sizes)
+    _check_outputs(options)
     words = label_words(options)
     fields = options.fields.split(",") if options.fields else None
     train, test = (read_labelled(path, fields) for path in (options.train, options.test))
@@ -193,6 +195,16 @@ def _sizes(text):
     if not all(part.strip().isdecimal() for part in parts):
         raise InputError(f"--sizes wants whole numbers, e.g. 0,8,32. Received: {text!r}")
     return [int(part) for part in parts]
+
+
+def _check_outputs(options):
+    """What would fail at the end is said before hours of training."""
+    for name in ("markdown", "plot"):
+        path = getattr(options, name)
+        if path and not Path(path).parent.is_dir():
+            raise InputError(f"--{name} {path}: there is no folder {Path(path).parent}. Make it first.")
+    if options.plot:
+        figure_class()
 
 
 def _check_labels(verbalizer, *sets):

@@ -1,6 +1,7 @@
 """`nlpgen fewshot` in this process."""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -128,6 +129,14 @@ def test_unlabelled_texts(capsys, files):
     assert said["pet"] == json.loads(out)["runs"][0]["predictions"]  # which leaves them alone
 
 
+def test_a_plot_without_matplotlib_fails_before_any_run(capsys, files, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    code, out, err = run(capsys, *files, "--methods", "tfidf", "--plot", tmp_path / "curve.png")
+    assert code != 0
+    assert out == ""
+    assert err.startswith("nlpgen: A picture needs matplotlib")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -145,6 +154,8 @@ def test_unlabelled_texts(capsys, files):
         (["--fields", "title"], "a.tsv has no column title"),
         (["--task", "nothing"], "no preset 'nothing'"),
         (["--unlabeled", "nowhere.txt"], "nowhere.txt"),
+        (["--plot", "nowhere/curve.png"], "--plot nowhere/curve.png: there is no folder nowhere"),
+        (["--markdown", "nowhere/table.md"], "--markdown nowhere/table.md: there is no folder nowhere"),
     ],
 )
 def test_bad_input_is_a_message_and_an_exit_code(capsys, files, tmp_path, arguments, message):

@@ -116,12 +116,8 @@ class Comparison:
         Raises:
             NlpgenError: if matplotlib is missing.
         """
-        try:
-            from matplotlib.figure import Figure
-        except ImportError as error:
-            raise NlpgenError("A picture needs matplotlib. Install it with: pip install 'nlpgen[plot]'") from error
         measure = "clean_accuracy" if self.clean else "accuracy"
-        figure = Figure(figsize=(7, 4.5), layout="constrained")
+        figure = figure_class()(figsize=(7, 4.5), layout="constrained")
         axes = figure.subplots()
         for name in dict.fromkeys(row["classifier"] for row in self.table):
             rows = sorted((row for row in self.table if row["classifier"] == name), key=lambda row: row["size"])
@@ -212,6 +208,19 @@ class Comparison:
                 f"Differences in points and p on {rows}: paired bootstrap of the rows over the mean of the runs, and "
                 "McNemar's test run by run; both p corrected by Holm's method over the table."
             )
+
+
+def figure_class():
+    """Matplotlib's `Figure`.
+
+    Raises:
+        NlpgenError: if matplotlib is missing.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise NlpgenError("A picture needs matplotlib. Install it with: pip install 'nlpgen[plot]'") from error
+    return Figure
 
 
 def _take(values, rows):

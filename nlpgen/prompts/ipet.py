@@ -14,7 +14,9 @@ def labelled_by_others(said, weights, index, generation, columns, targets, pool,
     """The next training set of a model: the labelled texts, and others with the labels that other models give them.
 
     A quarter of the other models, drawn at random, say each text's label. The shares of the labels are those of the
-    labelled texts; of the texts of a label as many are drawn as are wanted, each in proportion to its probability.
+    labelled texts, or all alike; of the texts of a label as many are drawn as are wanted, each in proportion to its
+    probability. An untrained model may never choose one of the labels: in the first generation without labelled texts
+    those that are likeliest of a label are taken for it, even if another is likelier.
 
     Args:
         said: `(texts, labels)` of each model, the probabilities that it gives to the unlabelled texts.
@@ -40,11 +42,17 @@ def labelled_by_others(said, weights, index, generation, columns, targets, pool,
     else:
         shares = np.full(num_labels, 1 / num_labels)
         wanted = FIRST_TEXTS * num_labels * GROWTH**generation
-    picked = []
+    picked, given = [], []
     for label in range(num_labels):
-        here = np.flatnonzero(guessed == label)
-        n = min(len(here), round(wanted * shares[label]))
-        if n:
-            picked += generator.choice(here, n, replace=False, p=sure[here] / sure[here].sum()).tolist()
+        n = round(wanted * shares[label])
+        if not len(targets) and generation == 0:
+            n = min(n, max(1, len(guessed) // num_labels))
+            drawn = np.argsort(-probabilities[:, label], kind="stable")[:n]
+        else:
+            here = np.flatnonzero(guessed == label)
+            n = min(n, len(here))
+            drawn = generator.choice(here, n, replace=False, p=sure[here] / sure[here].sum()) if n else here[:0]
+        picked += drawn.tolist()
+        given += [label] * len(drawn)
     further = take(pool, picked)
-    return (joined(columns, further) if len(targets) else further), np.concatenate([targets, guessed[picked]])
+    return (joined(columns, further) if len(targets) else further), np.concatenate([targets, given]).astype("int32")

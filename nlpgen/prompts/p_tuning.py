@@ -16,6 +16,7 @@ from nlpgen.layers import PrefixEncoder, PromptEncoder
 from nlpgen.models import CausalLM, MaskedLM
 from nlpgen.prompts.arguments import check_p_tuning
 from nlpgen.prompts.columns import count
+from nlpgen.prompts.head_scorer import HeadScorer
 from nlpgen.prompts.new_prompts import new_prefix, new_prompt, start
 from nlpgen.prompts.pattern import Pattern
 from nlpgen.prompts.prompt_classifier import PromptClassifier
@@ -25,13 +26,14 @@ from nlpgen.prompts.saving import (
     PATTERNS,
     WEIGHTS,
     check_fingerprint,
+    check_lengths,
     copy_of_model,
     fingerprint,
     is_ours,
     open_saved,
     verbalizer_to,
 )
-from nlpgen.prompts.scorer import HeadScorer, Scorer
+from nlpgen.prompts.scorer import Scorer
 from nlpgen.prompts.training import Losses, train
 from nlpgen.prompts.verbalizer import label_problems
 from nlpgen.tasks import softmax
@@ -246,7 +248,8 @@ class PTuningClassifier(PromptClassifier):
         Raises:
             CheckpointNotFound: if there is no classifier.
             ConfigError: if it is of another class, or needs `backbone`.
-            WeightsMismatch: if `backbone` is another model than that of the training.
+            WeightsMismatch: if `backbone` is another model than that of the training, or the pattern has not as many
+                virtual tokens, or the prefix not as many places, as there are vectors.
         """
         folder, about = open_saved(folder, cls)
         params = about["params"]
@@ -265,6 +268,7 @@ class PTuningClassifier(PromptClassifier):
         if "prefix" in tensors:
             prefix = PrefixEncoder.of(tensors["prefix"])
         asked = classifier._question_of(about["classes"])
+        check_lengths(folder, asked.patterns[0], classifier.prefix_length, prompt, prefix)
         scorer = classifier._new_scorer(lm, asked, prompt, prefix)
         if scorer.model.classifier is not None:
             for weight in scorer.model.classifier.weights:

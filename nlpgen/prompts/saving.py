@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from inspect import signature
 from pathlib import Path
 
 import ml_dtypes  # noqa: F401  (makes bfloat16 a NumPy type)
@@ -45,7 +46,7 @@ def open_saved(folder, cls):
 
     Raises:
         CheckpointNotFound: if there is none.
-        ConfigError: if it is of another class, or no JSON.
+        ConfigError: if it is of another class, no JSON, or has other arguments than the class.
     """
     folder = existing_folder(Path(folder).expanduser())
     path = folder / PATTERNS
@@ -54,8 +55,13 @@ def open_saved(folder, cls):
     about = read_json(path)
     if about.get("class") != cls.__name__:
         raise ConfigError(f"{path} is of a {about.get('class')!r}, not of a {cls.__name__}. Load it with that class.")
-    if about["params"]["verbalizer"] is not None:
-        about["params"]["verbalizer"] = verbalizer_from(about["params"]["verbalizer"])
+    params = about.get("params")
+    unknown = sorted(set(params) - set(signature(cls).parameters)) if isinstance(params, dict) else []
+    if unknown or not isinstance(params, dict) or "verbalizer" not in params:
+        what = f"arguments that {cls.__name__} has not: {', '.join(unknown)}" if unknown else "no arguments"
+        raise ConfigError(f"{path} has {what}. It is damaged, or of another version: save the classifier again.")
+    if params["verbalizer"] is not None:
+        params["verbalizer"] = verbalizer_from(params["verbalizer"])
     return folder, about
 
 
@@ -113,4 +119,18 @@ def check_fingerprint(folder, expected, found):
     if wrong:
         raise WeightsMismatch(
             f"{folder} was trained for another model than `backbone`:\n  " + "\n  ".join(wrong) + "\nGive that model."
+        )
+
+
+def check_lengths(folder, pattern, prefix_length, prompt, prefix):
+    """Raise `WeightsMismatch` unless the vectors of a folder are as many as its pattern and prefix have places."""
+    tokens, places, problems = prompt.num_tokens if prompt else 0, prefix.length if prefix else 0, []
+    if tokens != pattern.num_virtual:
+        problems.append(f"{pattern.template!r} has {pattern.num_virtual} virtual tokens, there are {tokens} vectors")
+    if places != prefix_length:
+        problems.append(f"`prefix_length` is {prefix_length}, there are {places} places")
+    if problems:
+        raise WeightsMismatch(
+            f"{PATTERNS} and {WEIGHTS} in {folder} do not belong together:\n  " + "\n  ".join(problems) + "\nTake both "
+            "as they were saved."
         )

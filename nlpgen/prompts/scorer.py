@@ -1,7 +1,6 @@
 """One language model asked by one pattern: inputs to scores of labels."""
 
 import copy
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -9,31 +8,9 @@ from nlpgen.errors import InputError, NonFiniteOutput
 from nlpgen.models import CausalLM
 from nlpgen.prompts.pattern import Cloze
 from nlpgen.prompts.prompt_model import HIDDEN, PromptModel
+from nlpgen.prompts.rows import Row, batch_of, most_words, run
 from nlpgen.prompts.verbalizer import NORMALIZATIONS, ORDERS, Candidates, Plan, plan, word_ids
-from nlpgen.text import check_truncation, length_batches, pad
-
-TOKENS_PER_BATCH = 2048
-
-
-@dataclass(frozen=True)
-class Row:
-    """An input ready to be scored.
-
-    Attributes:
-        clozes: one for each fill of the plan.
-        plan: how its words are scored; `None` where a classification head does it.
-        owners: index of each word's label.
-        scale, bias: `(words,)`, by which each word's score is multiplied, and what is then added.
-    """
-
-    clozes: list
-    plan: Plan | None = None
-    owners: tuple = ()
-    scale: np.ndarray | None = None
-    bias: np.ndarray | None = None
-
-    def __len__(self):
-        return max(map(len, self.clozes))
+from nlpgen.text import check_truncation
 
 
 class Scorer:
@@ -72,13 +49,9 @@ class Scorer:
         trainable_part="all",
         lm_dropout=True,
     ):
-        self.lm, self.pattern, self.verbalizer = lm, pattern, verbalizer
-        self.truncate_side, self.order, self.normalization = truncate_side, order, normalization
-        self.tokenizer, self.causal = lm.tokenizer, isinstance(lm, CausalLM)
+        self._set(lm, pattern, max_length, truncate_side)
+        self.verbalizer, self.order, self.normalization = verbalizer, order, normalization
         self._check()
-        check_truncation(max_length, truncate_side)
-        limits = [n for n in (max_length, lm.backbone.longest) if n is not None]
-        self.max_length = min(limits, default=None)
         self.by_input = isinstance(verbalizer, Candidates)
         if self.by_input:
             columns, exact, self.num_labels = None, True, None
@@ -165,10 +138,18 @@ class Scorer:
         """Whether the model tells a second segment from the first."""
         return not self.causal and (getattr(self.lm.backbone.config, "type_vocab_size", 0) or 0) > 1
 
+    def _set(self, lm, pattern, max_length, truncate_side):
+        """What every scorer has."""
+        if lm.tokenizer is None:
+            raise InputError("The language model has no tokenizer. Load it from a folder with a vocabulary.")
+        check_truncation(max_length, truncate_side)
+        self.lm, self.pattern, self.truncate_side = lm, pattern, truncate_side
+        self.tokenizer, self.causal = lm.tokenizer, isinstance(lm, CausalLM)
+        limits = [n for n in (max_length, lm.backbone.longest) if n is not None]
+        self.max_length = min(limits, default=None)
+
     def _check(self):
         problems = []
-        if self.tokenizer is None:
-            raise InputError("The language model has no tokenizer. Load it from a folder with a vocabulary.")
         if self.order not in ORDERS:
             problems.append(f"`order` must be one of {', '.join(ORDERS)}. Received: {self.order!r}")
         if self.normalization not in NORMALIZATIONS:
@@ -251,7 +232,7 @@ class Scorer:
 
     def _most_confident_first(self, rows):
         """Scores of words `(rows, words)`, each token read with the likelier ones of its word filled in."""
-        scores = np.full((len(rows), _most_words(rows)), HIDDEN)
+        scores = np.full((len(rows), most_words(rows)), HIDDEN)
         open_words = {}  # (row, word): what stands at its masks, and its log probability so far
         for i, row in enumerate(rows):
             for w, n in enumerate(row.plan.lengths):
@@ -296,107 +277,5 @@ class Scorer:
         }
 
 
-def batch_of(rows, length, pad_id, columns=None, segments=False):
-    """Rows, padded to a length, as inputs of a `PromptModel`.
-
-    Args:
-        rows: a list of `Row`.
-        length: padded length of the clozes.
-        pad_id: of padding.
-        columns: see `PromptModel`; sorted.
-        segments: whether the model reads segment ids.
-    """
-    most = max(len(row.clozes) for row in rows)
-    clozes = [cloze for row in rows for cloze in row.clozes + row.clozes[:1] * (most - len(row.clozes))]
-    shape = len(rows), most, -1
-    batch = {
-        "token_ids": pad([cloze.token_ids for cloze in clozes], pad_id, length).reshape(shape),
-        "slots": pad([cloze.slots for cloze in clozes]).reshape(shape),
-    }
-    if segments:
-        batch["segment_ids"] = pad([cloze.segment_ids for cloze in clozes], 0, length).reshape(shape)
-    plans = [row.plan for row in rows]
-    if plans[0] is None:
-        return batch
-    tokens = [plan.token if columns is None else np.searchsorted(columns, plan.token) for plan in plans]
-    tokens = [np.where(plan.weight > 0, token, 0) for plan, token in zip(plans, tokens, strict=True)]
-    return batch | {
-        "word_clozes": _stack([plan.cloze for plan in plans]),
-        "word_slots": _stack([plan.slot for plan in plans]),
-        "word_tokens": _stack([token.astype("int32") for token in tokens]),
-        "word_weights": _stack([plan.weight for plan in plans]),
-        "word_scale": _stack([row.scale for row in rows]),
-        "word_bias": _stack([row.bias for row in rows], HIDDEN),
-        "word_labels": _stack([np.array(row.owners, "int32") for row in rows], -1),
-    }
-
-
-def run(model, rows, inputs):
-    """What a model says of rows, in batches of like length: `(rows, labels or words)`.
-
-    Args:
-        model: a `PromptModel`.
-        rows: a list of `Row`.
-        inputs: function from rows and a padded length to the model's inputs.
-    """
-    out = np.full((len(rows), model.num_labels or _most_words(rows)), HIDDEN)
-    clozes = max((len(row.clozes) for row in rows), default=1)
-    for indices, length in length_batches([len(row) for row in rows], max(1, TOKENS_PER_BATCH // clozes)):
-        scores = np.asarray(model.predict_on_batch(inputs([rows[i] for i in indices], length)))
-        out[indices, : scores.shape[1]] = scores
-    return out
-
-
-def _most_words(rows):
-    return max((len(row.bias) for row in rows), default=0)
-
-
 def _tokens(row, word):
     return row.plan.token[word, : row.plan.lengths[word]].tolist()
-
-
-def _stack(arrays, value=0):
-    """Arrays of several sizes as one, filled up at the end."""
-    shape = tuple(np.max([array.shape for array in arrays], axis=0))
-    out = np.full((len(arrays), *shape), value, arrays[0].dtype)
-    for i, array in enumerate(arrays):
-        out[(i, *map(slice, array.shape))] = array
-    return out
-
-
-class HeadScorer(Scorer):
-    """Scores labels by a classification head on the first token, or on the last of a `CausalLM`.
-
-    Args:
-        lm, pattern, max_length, truncate_side, prompt, prefix, trainable_part, lm_dropout: see `Scorer`; the pattern
-            needs no `[MASK]`.
-        labels: names of the labels.
-        classifier: a `Dense` for the labels.
-    """
-
-    by_input, normalization, columns, order = False, None, None, "independent"
-
-    def __init__(
-        self, lm, pattern, labels, classifier, max_length, truncate_side, prompt, prefix, trainable_part, lm_dropout
-    ):
-        check_truncation(max_length, truncate_side)
-        self.lm, self.pattern, self.truncate_side = lm, pattern, truncate_side
-        self.tokenizer, self.causal = lm.tokenizer, isinstance(lm, CausalLM)
-        limits = [n for n in (max_length, lm.backbone.longest) if n is not None]
-        self.max_length, self.num_labels = min(limits, default=None), len(labels)
-        self._options = {
-            "prompt": prompt,
-            "prefix": prefix,
-            "first_virtual": len(self.tokenizer.vocab),
-            "trainable_part": trainable_part,
-            "lm_dropout": lm_dropout,
-            "classifier": classifier,
-        }
-        self.model = self._new_model(self.num_labels)
-
-    def _rows(self, columns):
-        rows = []
-        for (cloze,) in self._encode(columns, [[]] if not self.pattern.num_masks else None):
-            slots = [len(cloze) - 1 if self.causal else 0]
-            rows.append(Row([Cloze(cloze.token_ids, cloze.segment_ids, slots, cloze.is_text)]))
-        return rows

@@ -10,7 +10,7 @@ from nlpgen.layers import PrefixEncoder, PromptEncoder
 from nlpgen.prompts.p_tuning import PTuningClassifier
 from nlpgen.prompts.prompt_classifier import as_list
 from nlpgen.prompts.prompt_model import PromptModel
-from nlpgen.prompts.scorer import batch_of, run
+from nlpgen.prompts.rows import batch_of, run
 from nlpgen.tasks import softmax
 
 

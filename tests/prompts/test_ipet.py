@@ -54,6 +54,18 @@ def test_texts_are_drawn_in_proportion_to_their_probability():
     assert abs(high - 0.6) < 0.03  # 0.9 / (0.9 + 0.6); few of many are drawn
 
 
-def test_without_labels_each_label_gets_a_hundred():
-    _, targets = next_set([certain(np.arange(500) % 2)] * 2, targets=(), texts=500)
+def test_without_labels_each_label_gets_a_hundred_that_are_likeliest():
+    """Even of a label that the untrained models never choose, as a pattern without calibration often has one."""
+    second = np.linspace(0.01, 0.4, 500)
+    columns, targets = next_set([np.stack([1 - second, second], axis=1)] * 2, targets=(), texts=500)
     assert np.bincount(targets).tolist() == [100, 100]
+    assert columns["text"] == [f"u{i}" for i in [*range(100), *range(499, 399, -1)]]
+    _, targets = next_set([np.stack([1 - second, second], axis=1)] * 2, targets=(), texts=500, generation=1)
+    assert set(targets) == {0}  # the models are trained by then, and what they choose counts
+
+
+def test_of_few_texts_without_labels_none_gets_two():
+    second = np.linspace(0.01, 0.4, 30)
+    columns, targets = next_set([np.stack([1 - second, second], axis=1)] * 2, targets=(), texts=30)
+    assert np.bincount(targets).tolist() == [15, 15]
+    assert len(set(columns["text"])) == 30

@@ -274,9 +274,17 @@ def test_it_has_no_zero_shot_prediction(embedded):
 def test_a_damaged_artefact(embedded, fitted, tmp_path):
     fitted.save(tmp_path / "prompt")
     path = tmp_path / "prompt" / "prompt.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"class": "Other"}))
-    with pytest.raises(ValueError, match="is of a 'Other'"):
-        PTuningClassifier.load(tmp_path / "prompt", backbone=embedded)
+    about = json.loads(path.read_text())
+    for changes, message in (
+        ({"class": "Other"}, "is of a 'Other'"),
+        ({"params": None}, "has no arguments"),
+        ({"params": about["params"] | {"depth": 3}}, "arguments that PTuningClassifier has not: depth"),
+        ({"params": about["params"] | {"pattern": "[P*6][MASK]{text}"}}, "has 6 virtual tokens, there are 4 vectors"),
+        ({"params": about["params"] | {"prefix_length": 2}}, "`prefix_length` is 2, there are 0 places"),
+    ):
+        path.write_text(json.dumps(about | changes))
+        with pytest.raises(ValueError, match=message):
+            PTuningClassifier.load(tmp_path / "prompt", backbone=embedded)
 
 
 @pytest.mark.parametrize("cls", [PETClassifier, PTuningClassifier])
@@ -332,7 +340,8 @@ def test_more_bad_options(embedded, options, message):
         PTuningClassifier(embedded, PATTERN, WORDS, **options).fit(TEXTS, LABELS)
 
 
-def test_a_prefix_cannot_stand_before_relative_positions():
+def test_models_that_cannot_be_used():
+    """One with relative positions, before which no prefix stands, and one without a tokenizer."""
     config = NezhaConfig(
         vocab_size=9124, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8,
         max_position_embeddings=64,
@@ -340,6 +349,9 @@ def test_a_prefix_cannot_stand_before_relative_positions():
     lm = MaskedLM(Nezha(config))
     with pytest.raises(InputError, match="Nezha has relative positions"):
         PTuningClassifier(lm, PATTERN, WORDS, prefix_length=2).fit(TEXTS, LABELS)
+    for pattern, words, head in ((PATTERN, WORDS, "verbalizer"), ("[P*2]{text}", None, "classifier")):
+        with pytest.raises(InputError, match="has no tokenizer"):
+            PTuningClassifier(lm, pattern, words, head=head).fit(TEXTS, LABELS)
 
 
 def test_who_cannot_be_served_is_named(embedded, fitted):

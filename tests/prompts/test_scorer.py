@@ -7,7 +7,7 @@ import pytest
 
 from nlpgen import CausalLM
 from nlpgen.errors import InputError
-from nlpgen.prompts import Candidates, Pattern, Scorer, Verbalizer
+from nlpgen.prompts import Candidates, Pattern, Scorer, Verbalizer, load_preset
 from nlpgen.prompts.verbalizer import plan
 from nlpgen.tasks import softmax
 from tests.helpers import array, assert_close
@@ -73,6 +73,19 @@ def test_one_cloze_for_each_length_whatever_the_number_of_words(embedded):
     scorer = Scorer(embedded, Pattern(PATTERN), Verbalizer(words))
     (row,) = scorer.rows({"text": TEXTS[:1]})
     assert [len(cloze.slots) for cloze in row.clozes] == [2, 1]
+
+
+@pytest.mark.parametrize(("task", "classes", "lengths"), [("tnews", 15, [2]), ("iflytek", 119, [2, 3, 4, 7])])
+def test_what_the_model_reads_grows_with_lengths_and_not_with_classes(embedded, monkeypatch, task, classes, lengths):
+    """Counted where the model is asked: texts times clozes, of all batches together."""
+    preset, read = load_preset(task), []
+    scorer = Scorer(embedded, Pattern(preset.patterns[0]), Verbalizer(preset.verbalizer))
+    ask = scorer.model.predict_on_batch
+    monkeypatch.setattr(scorer.model, "predict_on_batch", lambda x: read.append(x["slots"].shape) or ask(x))
+    assert scorer.label_scores({"text": TEXTS}).shape == (len(TEXTS), classes)
+    assert sum(texts * clozes for texts, clozes, _ in read) == len(TEXTS) * len(lengths)
+    (row,) = scorer.rows({"text": TEXTS[:1]})
+    assert sorted(len(cloze.slots) for cloze in row.clozes) == lengths
 
 
 @pytest.mark.backends

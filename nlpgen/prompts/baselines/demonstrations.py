@@ -12,7 +12,8 @@ from nlpgen.models import SentenceEncoder
 from nlpgen.prompts.baselines.folder import open_learned, save_learned
 from nlpgen.prompts.columns import as_columns
 from nlpgen.prompts.pattern import Cloze, Pattern
-from nlpgen.prompts.scorer import Scorer, run
+from nlpgen.prompts.rows import run
+from nlpgen.prompts.scorer import Scorer
 from nlpgen.prompts.verbalizer import Verbalizer
 from nlpgen.tasks import (
     JOINED_BY,
