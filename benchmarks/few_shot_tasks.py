@@ -64,12 +64,13 @@ class Task:
     test: object
 
 
-def read_task(name, folder, test_rows=None, splits=SPLITS):
+def read_task(name, folder, test_rows=None, splits=SPLITS, tokenizer=None):
     """A set's `Task`.
 
     Args:
         folder: it holds `sentiment/` and `fewclue/`.
         test_rows: of FewCLUE so many of the public test rows, drawn once.
+        tokenizer: where inputs have candidates of their own, rows with one that it does not know are left out.
     """
     plan, preset = PLANS[name], load_preset(name)
     if name == "sentiment":
@@ -77,20 +78,27 @@ def read_task(name, folder, test_rows=None, splits=SPLITS):
         unlabelled = train[FEW_LABELS : FEW_LABELS + plan.unlabelled]
         train, validation = [train[:FEW_LABELS]], [valid[:FEW_LABELS]]
     else:
-        few = folder / "fewclue"
-        train, validation = (
-            [read_fewclue(few, name, f"{part}_{i}") for i in range(splits)] for part in ("train", "dev")
-        )
-        test = read_fewclue(few, name, "test_public")
+
+        def read(part):
+            return known(read_fewclue(folder / "fewclue", name, part), tokenizer)
+
+        train, validation = ([read(f"{part}_{i}") for i in range(splits)] for part in ("train", "dev"))
+        test = read("test_public")
         order = np.random.default_rng(0).permutation(len(test)).tolist()
         rows = len(order) if test_rows is None else test_rows
-        if plan.from_test:
-            unlabelled = test[order[rows : rows + plan.unlabelled]]
-        else:
-            unlabelled = read_fewclue(few, name, "unlabeled")[: plan.unlabelled]
+        others = test[order[rows:]] if plan.from_test else read("unlabeled")
+        unlabelled = others[: plan.unlabelled]
         test = test[sorted(order[:rows])]
     options = {"epochs": plan.epochs, "batch_size": 16, "max_length": plan.max_length or preset.max_length}
     return Task(preset.patterns[: plan.patterns], preset.verbalizer, options, train, validation, unlabelled, test)
+
+
+def known(data, tokenizer):
+    """The rows whose candidates, if they have any, have no unknown token."""
+    if "candidates" not in data.columns or tokenizer is None:
+        return data
+    told = enumerate(data.columns["candidates"])
+    return data[[i for i, words in told if tokenizer.unk_id not in tokenizer.ids("".join(words))]]
 
 
 def classifier_of(method, rate, mlm, gpt, task):

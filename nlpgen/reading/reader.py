@@ -191,15 +191,19 @@ class Reader(Estimator):
         answers = self.answer_batch([(each.question, each.passages) for each in examples])
         return answer_scores(examples, answers, metric)
 
-    def save(self, folder):
+    def save(self, folder, dtype=None):
         """Write model and settings; a reader of the folder finds the old ones or the new. The folder is also a model
         of its own, e.g. for `MaskedLM.from_pretrained`.
+
+        Args:
+            folder: where.
+            dtype: type of the weights on disk, e.g. `"float16"`; the model's own by default.
         """
         params = {name: value for name, value in self.get_params().items() if name != self._model_argument()}
         state = {name: getattr(self, name) for name in STATE if hasattr(self, name)}
         model = self._fitted()
         model.reader = {"class": type(self).__name__, "params": params, "state": state}
-        model.save_pretrained(folder)
+        model.save_pretrained(folder, dtype=dtype)
 
     @classmethod
     def load(cls, folder_or_name, **options):
