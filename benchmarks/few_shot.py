@@ -6,8 +6,8 @@ FOLDER of `--data` holds `sentiment/` (Su's set) and `fewclue/`, which nlpgen ma
 `--work`; a second start goes on with those that are missing, and prints the tables of all.
 
 Of FewCLUE the five training sets are used, each with its own development rows (the first 200), and of the public test
-rows 600 drawn once (`--test-rows`); of Su's set the first 168 rows, the first 168 valid rows, and all test rows. Rows of
-chid with an idiom that the tokenizer does not know are left out.
+rows 600 drawn once (`--test-rows`); of Su's set the first 168 rows, the first 168 valid rows, and all test rows.
+Rows of chid with an idiom that the tokenizer does not know are left out.
 Development rows choose the epoch of every method that trains by epochs, and the pattern of "PET, best pattern on dev".
 Patterns, epochs, lengths and unlabelled texts are those of `PLANS` in few_shot_tasks.py, the learning rates those that
 few_shot_settings.py chose; both are printed with the tables. The rows of PET from "first pattern" to "distilled" come
