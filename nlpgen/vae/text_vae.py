@@ -19,6 +19,7 @@ from nlpgen.vae.lines import Lines, start_id
 from nlpgen.vae.options import annealing_of, check_options
 from nlpgen.vae.priors import PRIORS, Standard
 from nlpgen.vae.saving import load_vae, save_vae
+from nlpgen.vae.seeding import seeded
 
 BATCH = 64  # texts that are computed at a time after training
 
@@ -128,7 +129,7 @@ class TextVAE(Estimator):
         self._check_fitted()
         save_vae(self, folder, dtype)
 
-    def fit(self, lines, validation_data=None, callbacks=()):
+    def fit(self, lines, validation_data=None, callbacks=(), state=None):
         """Train on lines of text, from nothing, whatever was learned before.
 
         Args:
@@ -136,25 +137,28 @@ class TextVAE(Estimator):
             validation_data: further lines. Of the epochs that ended with the full weight of the KL, the weights of the
                 one with the best bound (reconstruction and KL) there are kept.
             callbacks: further callbacks of Keras.
+            state: a folder that keeps the run after each epoch: called again with the same lines and options, `fit`
+                goes on from there, and with `epochs` lowered to what was done it ends with its best.
 
         Returns:
             The TextVAE.
 
         Raises:
-            InputError: if lines or options are wrong.
+            InputError: if lines or options are wrong, or the state is of a run with others.
             TrainingDiverged: if the loss is no longer a number.
         """
         check_options(self)
         data = Lines(self.tokenizer, lines, self.max_length)
         held_out = None if validation_data is None else Lines(self.tokenizer, validation_data, self.max_length)
         longest = max(int(each.lengths.max()) for each in (data, held_out) if each is not None)
-        model = self.new_model(longest)
+        with seeded(self.seed):
+            model = self.new_model(longest)
         draw_weights(model, self.seed)
         seed_dropout(model, self.seed)
         self.model_, self.longest_, self.history_, self._methods = model, longest, [], {}
         self.prior_ = Standard(model.latent)
         model.token_bias.assign(self._token_bias(data))
-        train(self, data, held_out, [*annealing_of(self), *callbacks])
+        train(self, data, held_out, [*annealing_of(self), *callbacks], state)
         return self
 
     def fit_prior(self, lines, kind="mixture", seed=0, **options):

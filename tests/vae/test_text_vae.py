@@ -9,7 +9,15 @@ from keras import ops
 
 from nlpgen import Bert, BertConfig, TextVAE
 from nlpgen.errors import CheckpointCorrupt, CheckpointNotFound, ConfigError, InputError, InputWarning
-from nlpgen.vae import BatchNormGaussian, Constant, Gaussian, VectorQuantized, VonMisesFisher
+from nlpgen.vae import (
+    AggressiveEncoder,
+    BatchNormGaussian,
+    Constant,
+    Gaussian,
+    TwoStage,
+    VectorQuantized,
+    VonMisesFisher,
+)
 from nlpgen.vae.decoders import DECODERS
 from nlpgen.vae.encoders import ENCODERS
 from nlpgen.vae.lines import Lines
@@ -220,15 +228,52 @@ def test_a_pretrained_encoder(tmp_path):
     np.testing.assert_array_equal(TextVAE.load(tmp_path / "vae").encode(LINES[:5]), vae.encode(LINES[:5]))
 
 
+@pytest.mark.backends
 def test_the_same_seed_gives_the_same_model():
     def losses(seed):
-        keras.utils.set_random_seed(0)  # PyTorch draws dropout from its own generator
-        vae = TextVAE(TOKENIZER, Gaussian(2), "cnn", "cnn", hidden_size=8, epochs=2, seed=seed, word_dropout=0.2)
+        options = {"hidden_size": 8, "epochs": 2, "seed": seed, "word_dropout": 0.2}
+        # PyTorch draws dropout from its own generator.
+        options["dropout"] = 0.0 if keras.config.backend() == "torch" else 0.2
+        vae = TextVAE(TOKENIZER, Gaussian(2), "cnn", "lstm", **options)
         return [record["loss"] for record in vae.fit(LINES).history_]
 
     first = losses(1)
     assert losses(1) == first
     assert losses(2) != first
+
+
+@pytest.mark.backends
+def test_a_stopped_run_goes_on(tmp_path):
+    """As if it had never stopped, noise, word dropout, schedule and codebook included; and it can end with its best."""
+
+    def new(epochs=4, latent=None, **options):
+        latent = latent or VectorQuantized(4, num_codes=8, num_slots=2)
+        options = {"hidden_size": 8, "word_dropout": 0.2, "dropout": 0.0, "batch_size": 8} | options
+        return TextVAE(TOKENIZER, latent, "cnn", "lstm", annealing=TwoStage(1, rise=2), epochs=epochs, **options)
+
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    data = {"lines": LINES, "validation_data": LINES[:10]}
+    whole, run = new().fit(**data), tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        new().fit(**data, callbacks=[Stop()], state=run)
+    early = new(epochs=2).fit(**data, state=run)
+    assert [record["epoch"] for record in early.history_] == [1, 2]
+    again = new().fit(**data, state=run)
+    assert [record["epoch"] for record in again.history_] == [1, 2, 3, 4]
+    for ours, theirs in zip(again.history_, whole.history_, strict=True):
+        assert {**ours, "seconds": 0} == pytest.approx({**theirs, "seconds": 0}, rel=1e-5)
+    for ours, theirs in zip(again.model_.get_weights(), whole.model_.get_weights(), strict=True):
+        assert_close(ours, theirs)
+    with pytest.raises(InputError, match=r"other settings: word_dropout 0\.2, now 0\.3"):
+        new(word_dropout=0.3).fit(**data, state=run)
+    with pytest.raises(InputError, match="other settings: latent"):
+        new(latent=VectorQuantized(4, num_codes=8, num_slots=2, decay=0.9)).fit(**data, state=run)
+    with pytest.raises(InputError, match="AggressiveEncoder cannot be kept"):
+        TextVAE(TOKENIZER, annealing=AggressiveEncoder()).fit(LINES, state=run)
 
 
 def test_all_wrong_options_are_named_at_once():
