@@ -65,7 +65,8 @@ class TextAutoencoder(keras.Model):
 
     def build(self, input_shape=None):
         self.encoder.build((None, None))
-        self.latent.build((None, self.encoder.hidden_size))
+        vectors = () if self.latent.num_vectors == 1 else (self.latent.num_vectors,)
+        self.latent.build((None, *vectors, self.encoder.hidden_size))
         self.decoder.build((None, None))
         self.projection.build((None, None, self.decoder.hidden_size))
         if self.bag is not None:
@@ -85,7 +86,7 @@ class TextAutoencoder(keras.Model):
         return terms
 
     def features(self, inputs, training=False):
-        """What the encoder says of the texts: `(batch, n)`."""
+        """What the encoder says of the texts: `(batch, n)`, or `(batch, latent.num_vectors, n)`."""
         return self.encoder(inputs["token_ids"], inputs["padding_mask"], training=training)
 
     def posterior(self, inputs, training=False):

@@ -278,9 +278,9 @@ class TextVAE(Estimator):
         sizes = self.embedding_size, self.hidden_size, self.num_layers, self.dropout, longest
         vocab_size, tokenizer = len(self.tokenizer.vocab), self.tokenizer
         if isinstance(self.encoder, str):
-            encoder = ENCODERS[self.encoder](vocab_size, *sizes, name="encoder")
+            encoder = ENCODERS[self.encoder](vocab_size, *sizes, latent.num_vectors, name="encoder")
         else:
-            encoder = BackboneEncoder(copy_of_backbone(self.encoder), name="encoder")
+            encoder = BackboneEncoder(copy_of_backbone(self.encoder), latent.num_vectors, name="encoder")
         decoder = DECODERS[self.decoder](vocab_size, latent.size, *sizes, self.inject, name="decoder")
         model = TextAutoencoder(
             encoder,

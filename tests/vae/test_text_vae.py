@@ -93,21 +93,27 @@ def test_later_tokens_padding_and_other_rows_change_nothing(decoder, inject):
 
 
 @pytest.mark.backends
+@pytest.mark.parametrize("slots", [1, 3])
 @pytest.mark.parametrize("encoder", ENCODERS)
-def test_padding_and_other_rows_change_no_features(encoder):
-    model = new_model(encoder=encoder)
+def test_padding_and_other_rows_change_no_features(encoder, slots):
+    model = new_model(VectorQuantized(6, num_codes=8, num_slots=slots), encoder=encoder)
+    if slots > 1:
+        model.encoder.pooling.queries.assign(5 * np.random.default_rng(3).normal(size=(slots, 8)))
     batch = Lines(TOKENIZER, [LINES[0], LINES[0] + "人人"], 14).batch([0, 1])
     both = array(model.features(batch))
     alone = array(model.features({name: x[:1, : batch["padding_mask"][0].sum()] for name, x in batch.items()}))
     assert_close(alone[0], both[0])
     assert np.abs(both[0] - both[1]).max() > 1e-3
+    assert both.shape == ((2, 8) if slots == 1 else (2, slots, 8))
+    if slots > 1:
+        assert np.abs(both[:, 0] - both[:, 1]).max() > 1e-2  # each has weights of its own
 
 
 @pytest.mark.backends
+@pytest.mark.parametrize("latent", [Gaussian(4), VectorQuantized(4, num_codes=8, num_slots=2)], ids=["one", "slots"])
 @pytest.mark.parametrize(("decoder", "inject"), [("lstm", "concat"), ("transformer", "memory"), ("cnn", "conditional")])
-def test_every_weight_is_trained(decoder, inject):
-    encoder = {"lstm": "lstm", "transformer": "transformer", "cnn": "cnn"}[decoder]
-    model = new_model(encoder=encoder, decoder=decoder, inject=inject, bag_of_words=0.5)
+def test_every_weight_is_trained(decoder, inject, latent):
+    model = new_model(latent, encoder=decoder, decoder=decoder, inject=inject, bag_of_words=0.5)
     batch = Lines(TOKENIZER, LINES, 14).batch(np.arange(40))
     assert untrained(model, batch, model.objective) == []
 
