@@ -162,7 +162,7 @@ class TextVAE(Estimator):
         return self
 
     def fit_prior(self, lines, kind="mixture", seed=0, **options):
-        """Learn which latent vectors texts have, for `sample` to draw from.
+        """Learn the distribution of the latent vectors of texts, one draw of q(z|x) of each, for `sample` to draw from.
 
         Args:
             lines: strings, those of the training for instance.
@@ -180,7 +180,7 @@ class TextVAE(Estimator):
         if kind not in PRIORS:
             raise InputError(f"`kind` must be one of {', '.join(map(repr, PRIORS))}. Received: {kind!r}")
         prior = PRIORS[kind](self.model_.latent, seed=seed, **options)
-        self.prior_ = prior.fit(self.encode(list(lines)))
+        self.prior_ = prior.fit(self.draw(self.posteriors(self._lines(list(lines)))))
         return self
 
     def encode(self, lines):
