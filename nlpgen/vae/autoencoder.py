@@ -46,7 +46,8 @@ class TextAutoencoder(keras.Model):
         word_dropout=0.0,
         bag_of_words=0.0,
     ):
-        super().__init__(name="text_autoencoder")
+        # Encoder and decoder follow the policy; latent and losses are in float32.
+        super().__init__(name="text_autoencoder", dtype="float32")
         self.encoder, self.latent, self.decoder = encoder, latent, decoder
         self.start_id, self.end_id, self.unk_id = start_id, end_id, unk_id
         self.word_dropout, self.bag_of_words, self.free_bits = word_dropout, bag_of_words, None
@@ -182,7 +183,7 @@ class EncoderTrainer(keras.Model):
     """A `TextAutoencoder` of which only encoder and latent are trained."""
 
     def __init__(self, model):
-        super().__init__()
+        super().__init__(dtype="float32")
         self.model = model
         self.jit_compile = keras.config.backend() == "jax"
         self.built = True

@@ -93,6 +93,30 @@ def test_later_tokens_padding_and_other_rows_change_nothing(decoder, inject):
 
 
 @pytest.mark.backends
+@pytest.mark.parametrize(("decoder", "inject"), FORMS)
+def test_mixed_precision_is_close_to_float32(decoder, inject):
+    """Losses and what is written; the latent stays in float32."""
+    options = {"decoder": decoder, "encoder": decoder, "inject": inject, "latent": VonMisesFisher(3, target_kl=1.0)}
+    exact = new_model(**options)
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = new_model(**options)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    model.set_weights(exact.get_weights())
+    batch = Lines(TOKENIZER, LINES[:6], 14).batch(np.arange(6))
+    assert keras.backend.standardize_dtype(model.features(batch).dtype) == "bfloat16"
+    assert keras.backend.standardize_dtype(model.posterior(batch)["mean_direction"].dtype) == "float32"
+    z = np.random.default_rng(1).normal(size=(6, 3)).astype("float32")
+    ours, theirs = (array(each.token_losses(batch | {"z": z}, training=True)) for each in (model, exact))
+    np.testing.assert_allclose(ours, theirs, rtol=0.05, atol=0.05)
+    assert np.isfinite(array(model.objective(model(batch, training=True))))
+    one = np.ones(6, "float32")
+    ids = array(model.generate({"z": z, "noise": np.zeros((6, 9), "float32"), "temperature": one, "top_p": one}))
+    assert ids.shape == (6, 9)
+
+
+@pytest.mark.backends
 @pytest.mark.parametrize("slots", [1, 3])
 @pytest.mark.parametrize("encoder", ENCODERS)
 def test_padding_and_other_rows_change_no_features(encoder, slots):
