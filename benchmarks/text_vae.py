@@ -3,20 +3,17 @@
     python benchmarks/text_vae.py --data FOLDER --work FOLDER [--sets quat7 ptb] [--only "BN .7" "vMF"]
     python benchmarks/text_vae.py --data FOLDER --work FOLDER --speed
 
-FOLDER of `--data` holds `poetry/quat7.*.txt` and `ptb/*.txt`, which nlpgen may not ship. Finished runs stay in
-`--work`; a second start goes on with those that are missing, and prints the table of all.
+The folder of `--data` holds `poetry/quat7.*.txt` and `ptb/*.txt`, which nlpgen may not ship. Finished runs stay in
+`--work`; a second start goes on with those that are missing, and prints the tables of all. All latents of a seed come
+before the next seed, so `--seeds 1` first and `--seeds 3` later lose nothing. Other settings need another folder.
 
-The same LSTM encoder and decoder for all (one layer, z in every input and the first state), latents of 32, seeds 0 to
-2; `lm` is the decoder alone, whose NLL is exact. Each model keeps the epoch with the best bound on the valid lines. The
-NLL has 50 samples of z for each text; `gap` is the shuffle gap. VQ and the auto-encoder `entropic` have bounds of their
-own, see `Diagnosis`. `entropic + dsm` draws its samples from annealed score matching instead of N(0, I), which `rev`,
-the reverse perplexity, compares.
+The same LSTM encoder and decoder for all (one layer, z in every input and the first state), latents of 32; `lm` is the
+decoder alone, whose NLL is exact. Each model keeps the epoch with the best bound on the valid lines. `gap` is the
+shuffle gap, `rev` the reverse perplexity of draws from the prior. NLL and bound of VQ are those of the codes of a text,
+see `Diagnosis`. Rows with a prior draw from one that was fitted after the training; for `entropic`, the deterministic
+auto-encoder, the differences of `rev` to N(0, I) are printed by seed.
 
-With `--speed`, epochs of ours and of the same shape in plain PyTorch take turns.
-
-Published numbers of the Penn Treebank, of LSTMs of other sizes (200 to 1,024), epochs and samples: Bowman et al. (2016)
-RNNLM 100 nats, perplexity 116, VAE 101 (KL 2), 119; Xu & Durrett (2018) RNNLM 100, 114, Gaussian 99 (4.4), 109, vMF
-96 (5.7), 98.
+With `--speed`, epochs of ours and of the same shape in plain PyTorch (`text_vae_peer.py`) take turns.
 """
 
 import argparse
@@ -25,6 +22,7 @@ import math
 import sys
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -53,23 +51,35 @@ from nlpgen.vae.lines import Lines
 SETS = {"quat7": "poetry/quat7", "ptb": "ptb/"}
 SIZE = 32
 MATCHED_KL = 8.0
-# name: latent and annealing
+# name: latent, and annealing in a number of epochs
 VARIANTS = {
-    "lm": (lambda: Gaussian(1), []),
-    "Gaussian": (lambda: Gaussian(SIZE), []),
-    "Gaussian, linear": (lambda: Gaussian(SIZE), [Linear(5)]),
-    "Gaussian, cyclical": (lambda: Gaussian(SIZE), [Cyclical(4)]),
-    "Gaussian, free bits": (lambda: Gaussian(SIZE), [Linear(5), FreeBits(MATCHED_KL, "dimension")]),
-    "delta .15": (lambda: DeltaGaussian(SIZE, delta=0.15), []),
-    "BN .5": (lambda: BatchNormGaussian(SIZE, gamma=0.5), []),
-    "BN .7": (lambda: BatchNormGaussian(SIZE, gamma=0.7), []),
-    "BN symmetric": (lambda: BatchNormGaussian(SIZE, tau=0.4), []),
-    "vMF": (lambda: VonMisesFisher(SIZE, target_kl=MATCHED_KL), []),
-    "power spherical": (lambda: PowerSpherical(SIZE, target_kl=MATCHED_KL), []),
-    "entropic": (lambda: Entropic(SIZE), []),
-    "VQ": (lambda: VectorQuantized(SIZE, num_codes=64, num_slots=2), []),
+    "lm": (lambda: NoLatent(1), lambda epochs: []),
+    "Gaussian": (lambda: Gaussian(SIZE), lambda epochs: []),
+    "Gaussian, linear": (lambda: Gaussian(SIZE), lambda epochs: [Linear(epochs / 3)]),
+    "Gaussian, cyclical": (lambda: Gaussian(SIZE), lambda epochs: [Cyclical(4)]),
+    "Gaussian, free bits": (lambda: Gaussian(SIZE), lambda epochs: [Linear(epochs / 3), FreeBits(MATCHED_KL)]),
+    "delta .15": (lambda: DeltaGaussian(SIZE, delta=0.15), lambda epochs: []),
+    "BN .5": (lambda: BatchNormGaussian(SIZE, gamma=0.5), lambda epochs: []),
+    "BN .7": (lambda: BatchNormGaussian(SIZE, gamma=0.7), lambda epochs: []),
+    "BN symmetric": (lambda: BatchNormGaussian(SIZE, tau=0.4), lambda epochs: []),
+    "vMF": (lambda: VonMisesFisher(SIZE, target_kl=MATCHED_KL), lambda epochs: []),
+    "power spherical": (lambda: PowerSpherical(SIZE, target_kl=MATCHED_KL), lambda epochs: []),
+    "entropic": (lambda: Entropic(SIZE), lambda epochs: []),
+    "VQ": (lambda: VectorQuantized(SIZE, num_codes=64, num_slots=2), lambda epochs: []),
 }
-COLUMNS = ("nll", "bound", "kl", "mi", "shuffle_gap", "token_f1", "exact", "reverse_perplexity", "seconds")
+PRIORS = {"entropic": ("gaussian", "mixture", "score-matching"), "VQ": ("codes",)}
+# What others wrote of the test lines of the Treebank: model, NLL, perplexity, KL.
+PUBLISHED = (
+    ("Bowman et al. (2016), RNNLM", 100, 116, None),
+    ("Bowman et al. (2016), VAE with annealing and word dropout", 101, 119, 2),
+    ("Xu & Durrett (2018), RNNLM", 100, 114, None),
+    ("Xu & Durrett (2018), Gaussian", 99, 109, 4.4),
+    ("Xu & Durrett (2018), vMF", 96, 98, 5.7),
+    ("Sentence-VAE (timbmg), GRU", 104, None, 7.3),
+    ("texar, LSTM", 102, 105, None),
+)
+COLUMNS = ("nll", "perplexity", "bound", "kl", "mi", "shuffle_gap", "token_f1", "exact", "reverse_perplexity")
+HEAD = ("NLL", "perplexity", "bound", "KL", "MI", "gap", "token F1", "exact", "rev", "s / epoch")
 
 
 def tokenizer_of(name, lines):
@@ -98,14 +108,12 @@ def new_vae(tokenizer, variant, seed, options):
         embedding_size=options.embedding_size,
         hidden_size=options.hidden_size,
         dropout=0.3,
-        annealing=annealing,
+        annealing=annealing(options.epochs),
         max_length=options.max_length,
         epochs=options.epochs,
         batch_size=options.batch_size,
         learning_rate=2e-3,
         seed=seed,
-        word_dropout=0.0,
-        patience=None,
     )
 
 
@@ -113,30 +121,30 @@ def run(tokenizer, variant, seed, parts, options):
     """Train and measure: a dict of numbers."""
     train, valid, test = parts
     vae = new_vae(tokenizer, variant, seed, options).fit(train, validation_data=valid)
+    sizes = {"most_lines": options.test_lines, "generated": options.generated}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", CollapseWarning)
-        found = vae.diagnose(test, most_lines=options.test_lines, samples=50, generated=1000)
-    seconds = float(np.median([record["seconds"] for record in vae.history_]))
-    numbers = {name: getattr(found, name) for name in COLUMNS[:-1]} | {"seconds": seconds}
-    numbers |= {"perplexity": found.perplexity, "num_tokens": found.num_tokens, "history": vae.history_}
+        found = vae.diagnose(test, samples=options.samples, **sizes)
+    numbers = {name: getattr(found, name) for name in COLUMNS} | {"history": vae.history_}
     numbers["warned"] = any(issubclass(each.category, CollapseWarning) for each in caught)
-    if variant == "entropic":
-        for kind in ("gaussian", "mixture", "score-matching"):
-            found = vae.fit_prior(train, kind).diagnose(test, most_lines=options.test_lines, samples=1, generated=1000)
-            numbers[f"reverse_perplexity of {kind}"] = found.reverse_perplexity
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CollapseWarning)
+        for kind in PRIORS.get(variant, ()):
+            found = vae.fit_prior(train, kind, seed=seed).diagnose(test, samples=1, **sizes)
+            same = () if variant == "VQ" else ("nll", "perplexity")  # with one sample these are not comparable
+            numbers[kind] = {name: getattr(found, name) for name in COLUMNS if name not in same}
     return numbers
 
 
 def language_model(tokenizer, seed, parts, options):
     """The decoder without a latent: z is always 0, so that the NLL is that of an LSTM language model."""
     train, valid, test = parts
-    vae = new_vae(tokenizer, "lm", seed, options).set_params(latent=NoLatent(1), inject="embedding")
+    vae = new_vae(tokenizer, "lm", seed, options).set_params(inject="embedding")
     vae.fit(train, validation_data=valid)
     data = Lines(tokenizer, test, vae.longest_).part(options.test_lines)
     nll = float(np.mean([row.sum() for row in vae.token_losses(data, np.zeros((len(data), 1)))]))
-    seconds = float(np.median([record["seconds"] for record in vae.history_]))
     perplexity = math.exp(nll * len(data) / data.num_tokens)
-    return {"nll": nll, "bound": nll, "kl": 0.0, "perplexity": perplexity, "seconds": seconds, "history": vae.history_}
+    return {"nll": nll, "bound": nll, "kl": 0.0, "perplexity": perplexity, "history": vae.history_}
 
 
 class NoLatent(Gaussian):
@@ -151,83 +159,85 @@ class NoLatent(Gaussian):
         return 0.0 * posterior["mean"]
 
 
-def table(name, work, options):
-    """The runs of a set as Markdown: means over the seeds."""
-    print(f"\n{name}: {machine()}; {options.epochs} epochs, LSTM {options.hidden_size}\n")
-    print("| latent | NLL | perplexity | bound | KL | MI | gap | token F1 | exact | rev | s / epoch | warned |")
-    print("|---|---|---|---|---|---|---|---|---|---|---|---|")
-    for variant in VARIANTS:
-        paths = sorted(work.glob(f"{name}-{slug(variant)}-seed*.json"))
-        runs = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
-        if runs:
-            mean = {c: np.mean([r.get(c, np.nan) for r in runs]) for c in (*COLUMNS, "perplexity")}
-            cells = [mean[c] for c in ("nll", "perplexity", "bound", "kl", "mi", "shuffle_gap", "token_f1", "exact")]
-            cells += [mean["reverse_perplexity"], mean["seconds"]]
-            warned = sum(r.get("warned", False) for r in runs)
-            print(f"| {variant} | {' | '.join(f'{x:.2f}' for x in cells)} | {warned} of {len(runs)} |")
-        for prior in ("gaussian", "mixture", "score-matching") if variant == "entropic" and runs else ():
-            changes = [r[f"reverse_perplexity of {prior}"] - r["reverse_perplexity"] for r in runs]
-            print(f"| {variant}, prior {prior}: reverse perplexity against N(0, I) by seed |"
-                  f" {', '.join(f'{x:+.1f}' for x in changes)} |" + " |" * 10)  # fmt: skip
+def table(name, runs, options):
+    """The runs `{variant: {seed: numbers}}` of a set as Markdown, means over the seeds, and what must hold."""
+    print(f"\n{name}: {machine('tensorflow', 'keras')}")
+    settings = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in settings_of(options).items())
+    print(f"{settings}; MI is at most {math.log(options.test_lines):.2f}\n")
+    print(f"| latent | {' | '.join(HEAD)} | warned |")
+    print("|---" * (len(HEAD) + 2) + "|")
+    for variant, found in runs.items():
+        seconds = np.mean([np.median([epoch["seconds"] for epoch in each["history"]]) for each in found.values()])
+        warned = sum(each.get("warned", False) for each in found.values())
+        print(row(variant, [*means(found.values()), seconds], f"{warned} of {len(found)}"))
+        for kind in PRIORS.get(variant, ()):
+            print(row(f"{variant}, prior {kind}", [*means(each[kind] for each in found.values()), math.nan], ""))
+    for model, nll, perplexity, kl in PUBLISHED if name == "ptb" else ():
+        print(row(model, [x or math.nan for x in (nll, perplexity, None, kl)] + [math.nan] * 6, ""))
+    if name == "ptb":
+        print(
+            "\nThe published LSTMs have 200 to 1,024 units and saw all training lines; their NLL of a VAE is the bound."
+        )
+    print()
+    for better, worse, what in (
+        ("BN .7", "Gaussian, cyclical", "shuffle_gap"), ("vMF", "Gaussian, cyclical", "shuffle_gap"),
+        ("BN .7", "Gaussian, linear", "shuffle_gap"), ("vMF", "Gaussian, linear", "shuffle_gap"),
+        ("BN .7", "lm", "nll"), ("BN .5", "lm", "nll"), ("vMF", "lm", "nll"),
+    ):  # fmt: skip
+        ours, theirs = runs.get(better, {}), runs.get(worse, {})
+        by_seed(f"{what}, {better} - {worse}", [ours[i][what] - theirs[i][what] for i in ours if i in theirs])
+    for kind in PRIORS["entropic"]:
+        pairs = [(each[kind], each) for each in runs.get("entropic", {}).values()]
+        key = "reverse_perplexity"
+        by_seed(f"{key}, entropic, prior {kind} - N(0, I)", [fitted[key] - own[key] for fitted, own in pairs])
+
+
+def means(found):
+    """Of every column; NaN where there is no number."""
+    found = list(found)
+    return [np.mean([each.get(column, math.nan) for each in found]) for column in COLUMNS]
+
+
+def row(name, numbers, last):
+    return f"| {name} | {' | '.join('' if math.isnan(x) else f'{x:.2f}' for x in numbers)} | {last} |"
+
+
+def by_seed(name, differences):
+    """Print paired differences with their mean and its standard error."""
+    if differences:
+        error = np.std(differences, ddof=1) / math.sqrt(len(differences)) if len(differences) > 1 else math.nan
+        each = ", ".join(f"{x:+.2f}" for x in differences)
+        print(f"{name}: {np.mean(differences):+.2f} ± {error:.2f} (by seed {each})")
+
+
+def settings_of(options):
+    """What runs of a table must have in common."""
+    names = ("epochs", "embedding_size", "hidden_size", "batch_size", "max_length", "train_lines", "valid_lines")
+    return {name: getattr(options, name) for name in (*names, "test_lines", "samples", "generated")}
+
+
+def finished(path, options):
+    """The numbers of a run, or `None` where there are none yet."""
+    if not path.exists():
+        return None
+    found = json.loads(path.read_text(encoding="utf-8"))
+    if found["settings"] != settings_of(options):
+        raise SystemExit(f"{path} was made with {found['settings']}. Give the same settings, or another --work.")
+    return found
 
 
 def slug(variant):
     return variant.replace(" ", "_").replace(",", "").replace(".", "")
 
 
-def torch_epoch(vocab_size, options):
-    """A function that trains an LSTM VAE in plain PyTorch for an epoch over batches, as its users write it."""
-    import torch
-    from torch import nn
-
-    class VAE(nn.Module):
-        def __init__(self):
-            super().__init__()
-            e, h = options.embedding_size, options.hidden_size
-            self.encoder_embedding, self.embedding = nn.Embedding(vocab_size, e), nn.Embedding(vocab_size, e)
-            self.encoder, self.heads = nn.LSTM(e, h, batch_first=True), nn.Linear(h, 2 * SIZE)
-            self.decoder = nn.LSTM(e + SIZE, h, batch_first=True)
-            self.state, self.out, self.drop = nn.Linear(SIZE, h, bias=False), nn.Linear(h, vocab_size), nn.Dropout(0.3)
-
-        def forward(self, ids, lengths):
-            packed = nn.utils.rnn.pack_padded_sequence(
-                self.drop(self.encoder_embedding(ids)), lengths, batch_first=True, enforce_sorted=False
-            )
-            mean, log_variance = self.heads(self.encoder(packed)[1][0][0]).chunk(2, dim=-1)
-            z = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
-            x = self.drop(self.embedding(ids[:, :-1]))
-            cell = self.state(z)[None]
-            x = torch.cat([x, z[:, None].expand(-1, x.shape[1], -1)], dim=-1)
-            logits = self.out(self.drop(self.decoder(x, (torch.tanh(cell), cell))[0]))
-            loss = nn.functional.cross_entropy(
-                logits.reshape(-1, vocab_size), ids[:, 1:].reshape(-1), ignore_index=0, reduction="sum"
-            )
-            kl = 0.5 * (mean**2 + log_variance.exp() - log_variance - 1).sum()
-            return (loss + kl) / len(ids)
-
-    torch.manual_seed(0)
-    model = VAE()
-    optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
-
-    def epoch(batches):
-        begin = time.perf_counter()
-        for batch in batches:
-            ids = torch.from_numpy(batch["token_ids"].astype("int64"))
-            optimizer.zero_grad()
-            model(ids, torch.from_numpy(batch["padding_mask"].sum(axis=1))).backward()
-            nn.utils.clip_grad_norm_(model.parameters(), 5.0)
-            optimizer.step()
-        return time.perf_counter() - begin
-
-    return epoch
-
-
 def speed(name, tokenizer, lines, options):
     """Seconds of an epoch over some lines, ours and PyTorch's in turns; the first of each is left out."""
+    from text_vae_peer import torch_epoch
+
     vae = new_vae(tokenizer, "Gaussian", 0, options).set_params(epochs=1)
     data = Lines(tokenizer, lines[: options.speed_lines], options.max_length)
     vae.fit(lines[: 2 * options.batch_size])  # compiles
-    model, theirs = vae.model_, torch_epoch(len(tokenizer.vocab), options)
+    model, theirs = vae.model_, torch_epoch(len(tokenizer.vocab), SIZE, options)
     times = {"ours": [], "PyTorch": []}
     for round_ in range(options.rounds + 1):
         batches = data.shuffled(options.batch_size, np.random.default_rng(round_))
@@ -236,7 +246,8 @@ def speed(name, tokenizer, lines, options):
             model.train_on_batch(batch)
         times["ours"].append(time.perf_counter() - begin)
         times["PyTorch"].append(theirs(batches))
-    print(f"\n{name}: {machine()}; {len(data)} lines, LSTM {options.hidden_size}, {options.rounds} epochs in turns\n")
+    print(f"\n{name}: {machine('tensorflow', 'keras', 'torch')}")
+    print(f"{len(data)} lines, LSTM {options.hidden_size}, {options.rounds} epochs in turns\n")
     for who, values in times.items():
         print(f"{who:8} {np.median(values[1:]):7.2f} s an epoch (from {min(values[1:]):.2f} to {max(values[1:]):.2f})")
 
@@ -256,6 +267,8 @@ def main(arguments=None):
     parser.add_argument("--train-lines", type=int, help="all by default")
     parser.add_argument("--valid-lines", type=int, default=1000)
     parser.add_argument("--test-lines", type=int, default=1000)
+    parser.add_argument("--samples", type=int, default=50, help="of z for the NLL of a text")
+    parser.add_argument("--generated", type=int, default=1000, help="texts for the reverse perplexity")
     parser.add_argument("--speed", action="store_true")
     parser.add_argument("--speed-lines", type=int, default=3000)
     parser.add_argument("--rounds", type=int, default=5)
@@ -268,18 +281,22 @@ def main(arguments=None):
         if options.speed:
             speed(name, tokenizer, train, options)
             continue
+        runs = {variant: {} for variant in options.only}
         for seed in range(options.seeds):
             for variant in options.only:
                 path = options.work / f"{name}-{slug(variant)}-seed{seed}.json"
-                if path.exists():
-                    continue
-                begin = time.perf_counter()
-                found = (language_model(tokenizer, seed, parts, options) if variant == "lm"
-                         else run(tokenizer, variant, seed, parts, options))  # fmt: skip
-                path.with_suffix(".new").write_text(json.dumps(found, ensure_ascii=False), encoding="utf-8")
-                path.with_suffix(".new").replace(path)
-                print(f"{name} {variant} seed {seed}: {time.perf_counter() - begin:.0f} s", file=sys.stderr, flush=True)
-        table(name, options.work, options)
+                found = finished(path, options)
+                if found is None:
+                    begin = time.process_time()
+                    found = (language_model if variant == "lm" else partial(run, variant=variant))(
+                        tokenizer=tokenizer, seed=seed, parts=parts, options=options
+                    )
+                    found |= {"settings": settings_of(options), "cpu_seconds": time.process_time() - begin}
+                    path.with_suffix(".new").write_text(json.dumps(found, ensure_ascii=False), encoding="utf-8")
+                    path.with_suffix(".new").replace(path)
+                    print(f"{name} {variant} seed {seed}: {found['cpu_seconds']:.0f} s of a processor", file=sys.stderr)
+                runs[variant][seed] = found
+        table(name, runs, options)
 
 
 if __name__ == "__main__":

@@ -64,6 +64,7 @@ def add_vae(verbs):
     action.add_argument("--batch-size", type=int, default=64, metavar="N", help="default 64")
     action.add_argument("--learning-rate", type=float, default=2e-3, metavar="X", help="default 2e-3")
     action.add_argument("--max-length", type=int, default=64, metavar="N", help="longer lines are cut (default 64)")
+    action.add_argument("--state", metavar="DIR", help="keeps the run after each epoch: the same command goes on there")
     action.add_argument("--prior", choices=tuple(PRIORS), help="fitted after training (default the latent's own)")
     action.add_argument("--seed", type=int, default=0, metavar="N", help="default 0")
     action.set_defaults(run=_train)
@@ -116,7 +117,8 @@ def _train(options):
         learning_rate=options.learning_rate,
         seed=options.seed,
     )
-    vae.fit(lines, validation, callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=_say)])
+    say = keras.callbacks.LambdaCallback(on_epoch_end=_say)
+    vae.fit(lines, validation, callbacks=[say], state=options.state)
     if options.prior:
         vae.fit_prior(lines, options.prior, seed=options.seed)
     vae.save(options.folder)

@@ -9,10 +9,12 @@ def test_train_sample_interpolate_diagnose(capsys, tmp_path):
     lines.write_text("\n".join([*LINES, ""]), encoding="utf-8")
     small = ["--encoder", "cnn", "--decoder", "cnn", "--hidden-size", "16", "--latent-size", "4", "--epochs", "3"]
     options = ["--latent", "bn", "--strength", "0.7", "--prior", "gaussian", "--validation", str(lines)]
-    assert main(["vae", "train", str(lines), folder, *small, *options]) == 0
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.count("validation_kl") == 3
+    options += ["--state", str(tmp_path / "state")]
+    for epochs in (3, 0):  # the second time all was done
+        assert main(["vae", "train", str(lines), folder, *small, *options]) == 0
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.count("validation_kl") == epochs
     assert main(["vae", "sample", "--model", folder, "--count", "3", "--seed", "1"]) == 0
     first = capsys.readouterr().out
     assert len(first.splitlines()) == 3

@@ -1,11 +1,13 @@
 import importlib.util
 import re
 import time
+import warnings
 from pathlib import Path
 
 import pytest
 
-from nlpgen import MaskedLM
+from nlpgen import MaskedLM, TextVAE
+from nlpgen.errors import CollapseWarning
 
 ROOT = Path(__file__).parents[1]
 
@@ -101,8 +103,8 @@ def test_prompt_examples_print_the_lines_of_their_docstrings(name, capsys, tmp_p
         assert "topic: 汤里多放一点胡椒更暖和。 →" in out
 
 
-def test_reading_comprehension(capsys, tmp_path):
-    example("reading_comprehension").main(["--questions", "96", "--epochs", "2", "--save", str(tmp_path / "reader")])
+def test_train_reading(capsys, tmp_path):
+    example("train_reading").main(["--questions", "96", "--epochs", "2", "--save", str(tmp_path / "reader")])
     out = capsys.readouterr().out
     assert float(re.search(r"F1 (\S+) on 40 questions", out)[1]) >= 15  # all spans are some 5,000
     assert len(re.findall(r"？ → .*\((\d+–\d+|no answer), \d\.\d\d\)", out)) == 5
@@ -114,6 +116,21 @@ def test_text_vae(capsys):
     out = capsys.readouterr().out
     assert int(re.search(r"(\d+) of 40 lines reconstructed", out)[1]) >= 10
     assert float(re.search(r"shuffle gap +(\S+)", out)[1]) > 5
+
+
+@pytest.mark.slow
+def test_poem_vae(capsys, tmp_path):
+    couplets = (ROOT / "examples" / "data" / "couplets.txt").read_text(encoding="utf-8")
+    for part in ("train", "valid", "test"):
+        (tmp_path / f"tang5.{part}.txt").write_text(couplets * 3, encoding="utf-8")
+    folders = ["--data", str(tmp_path), "--work", str(tmp_path / "run"), "--out", str(tmp_path / "poem-vae")]
+    for epochs in (1, 2):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", CollapseWarning)  # little is learned
+            example("poem_vae").main([*folders, "--epochs", str(epochs), "--hidden-size", "16"])
+        out = capsys.readouterr().out
+        assert re.findall(r"^epoch (\d)", out, re.MULTILINE) == [str(epochs)]  # the second call goes on
+    assert len(TextVAE.load(tmp_path / "poem-vae").sample(3)) == 3
 
 
 def test_examples_are_short_and_say_how_to_run_them():

@@ -9,7 +9,7 @@ from nlpgen.layers.global_pointer import EfficientGlobalPointer, GlobalPointer
 from nlpgen.layers.losses import multilabel_categorical_crossentropy, sparse_multilabel_categorical_crossentropy
 from nlpgen.layers.masks import causal_mask, padding_mask, prefix_mask, shared_mask
 from nlpgen.layers.norms import LayerNorm, RMSNorm, make_norm
-from nlpgen.layers.pooling import POOLINGS, Pooling
+from nlpgen.layers.pooling import POOLINGS, Pooling, QueryPooling
 from nlpgen.layers.positions import (
     PositionEmbedding,
     RelativePositionBias,
@@ -40,6 +40,7 @@ __all__ = [
     "PreNormBlock",
     "PrefixEncoder",
     "PromptEncoder",
+    "QueryPooling",
     "RMSNorm",
     "RelativePositionBias",
     "RelativeSinusoids",

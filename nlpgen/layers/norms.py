@@ -71,7 +71,8 @@ class LayerNorm(keras.layers.LayerNormalization):
             condition = self.condition_hidden(condition)
         gamma = self.gamma + self.condition_gamma(condition)[:, None, :]
         beta = self.beta + self.condition_beta(condition)[:, None, :]
-        return ops.cast(ops.layer_normalization(x, axis=-1, epsilon=self.epsilon) * gamma + beta, self.compute_dtype)
+        wide = ops.cast(x, gamma.dtype)  # float32 in mixed precision, as Keras has its own scale and shift
+        return ops.cast(ops.layer_normalization(wide, axis=-1, epsilon=self.epsilon) * gamma + beta, self.compute_dtype)
 
     def get_config(self):
         names = ("condition_size", "condition_hidden_size", "condition_hidden_act", "condition_stddev")

@@ -70,3 +70,42 @@ class Pooling(keras.layers.Layer):
         scores = ops.cast(self.score(hidden)[..., 0], "float32")
         weights = ops.softmax(ops.where(padding_mask, scores, -1e9), axis=-1)
         return ops.cast(ops.sum(ops.cast(hidden, "float32") * weights[..., None], axis=1), self.compute_dtype)
+
+
+@keras.saving.register_keras_serializable("nlpgen")
+class QueryPooling(keras.layers.Layer):
+    """Hidden states to several vectors a row: means of the states whose weights are the softmax of their products with
+    learned queries (Lin et al., 2017, https://arxiv.org/abs/1703.03130, with linear scores). Padding has no part in
+    them.
+
+    Args:
+        num_queries: how many.
+
+    Call arguments:
+        hidden: `(batch, length, size)`.
+        padding_mask: bool `(batch, length)`, `True` where there is a token, one a row at least.
+
+    Returns:
+        `(batch, num_queries, size)`.
+    """
+
+    def __init__(self, num_queries, **kwargs):
+        super().__init__(**kwargs)
+        self.num_queries = num_queries
+
+    def build(self, hidden_shape, *_, **__):
+        # Not small: queries that all take the mean would stay alike for long.
+        self.queries = self.add_weight(
+            shape=(self.num_queries, hidden_shape[-1]),
+            initializer=keras.initializers.RandomNormal(stddev=1.0),
+            name="queries",
+        )
+
+    def call(self, hidden, padding_mask):
+        queries = ops.cast(self.queries, hidden.dtype)
+        scores = ops.cast(ops.einsum("qs,bls->bql", queries, hidden), "float32")
+        weights = ops.softmax(ops.where(padding_mask[:, None], scores, -1e9), axis=-1)
+        return ops.matmul(ops.cast(weights, hidden.dtype), hidden)
+
+    def compute_output_shape(self, hidden_shape, *_, **__):
+        return (hidden_shape[0], self.num_queries, hidden_shape[-1])

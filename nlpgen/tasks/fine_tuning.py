@@ -2,7 +2,6 @@
 
 import math
 import time
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -10,16 +9,7 @@ import numpy as np
 from nlpgen.errors import InputError, TrainingDiverged
 from nlpgen.models import PooledEncoder, PretrainedModel, backbone_of
 from nlpgen.text import shuffled_batches
-from nlpgen.training import (
-    BertAdam,
-    WarmupStableDecay,
-    adamw,
-    check_settings,
-    has_state,
-    load_state,
-    read_record,
-    save_state,
-)
+from nlpgen.training import BertAdam, KeptRun, WarmupStableDecay, adamw
 
 
 def tokenized_backbone(model):
@@ -139,9 +129,11 @@ def fine_tune(
     schedule = WarmupStableDecay(learning_rate, steps, warmup, steps - warmup)
     optimizer = compiled_optimizer(model, weight_decay, loss, loss_weights, factors)
     generator, history, best = np.random.default_rng(seed), [], None
-    kept = None if state is None else KeptRun(state, model, generator, len(lengths), batch_size, learning_rate, seed)
+    settings = {"rows": len(lengths), "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed}
+    kept = None if state is None else KeptRun(state, model, generator, settings)
     if kept is not None:
-        history, best = kept.resumed()
+        history, found = kept.resumed()
+        best = None if found is None else (history[found[0] - 1]["score"], *found)
     learning_rates = (float(schedule(step)) for step in range(len(history) * steps // epochs, steps))
     for epoch in range(len(history) + 1, epochs + 1):
         if best is not None and patience is not None and epoch - 1 - best[1] >= patience:
@@ -166,47 +158,10 @@ def fine_tune(
         if verbose:
             print("  ".join(f"{name} {x:.4g}" for name, x in history[-1].items()), flush=True)
         if kept is not None:
-            kept.save(history, best)
+            kept.save(history, best is not None and best[1] == epoch)
     if best is not None:
         model.set_weights(best[2])
     return history
-
-
-class KeptRun:
-    """The state of a run on disk: after its last epoch, and after its best.
-
-    Args:
-        folder: where.
-        model: compiled.
-        generator: of the order of the rows.
-        rows, batch_size, learning_rate, seed: what must be equal for a run to go on.
-    """
-
-    def __init__(self, folder, model, generator, rows, batch_size, learning_rate, seed):
-        self.last, self.best = Path(folder) / "last", Path(folder) / "best"
-        self.model, self.generator = model, generator
-        self.settings = {"rows": rows, "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed}
-
-    def resumed(self):
-        """History and best `(score, epoch, weights)` so far; the model is as it was."""
-        if not has_state(self.last):
-            return [], None
-        best = None
-        check_settings(read_record(self.last)["settings"], self.settings, (), self.last)
-        if has_state(self.best):
-            history = load_state(self.best, self.model)["history"]
-            best = history[-1]["score"], len(history), self.model.get_weights()
-        record = load_state(self.last, self.model)
-        self.generator.bit_generator.state = record["generator"]
-        return record["history"], best
-
-    def save(self, history, best):
-        """Write the state after an epoch."""
-        record = {"step": len(history), "history": history, "settings": self.settings}
-        record["generator"] = self.generator.bit_generator.state
-        if best is not None and best[1] == len(history):
-            save_state(self.best, self.model, record)
-        save_state(self.last, self.model, record)
 
 
 def compiled_optimizer(model, weight_decay, loss=None, loss_weights=None, factors=None):

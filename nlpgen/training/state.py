@@ -4,6 +4,9 @@ A folder with `state.safetensors` (weights, random states, the optimizer's varia
 settings of the run, its history). It is written beside, synced and renamed: a reader finds the old state or the new.
 """
 
+import json
+from pathlib import Path
+
 import keras
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
@@ -120,6 +123,55 @@ def load_state(folder, model):
     for name in wanted:
         variables[name].assign(tensors[by_place[_place(name)]])
     return record
+
+
+class KeptRun:
+    """A run of epochs on disk: its state after the last of them, and after the best.
+
+    Args:
+        folder: where.
+        model: compiled.
+        generator: NumPy's, of the order of the rows.
+        settings: JSON; what must be equal for a run to go on.
+    """
+
+    def __init__(self, folder, model, generator, settings):
+        self.last, self.best = Path(folder) / "last", Path(folder) / "best"
+        self.model, self.generator = model, generator
+        self.settings = json.loads(json.dumps(settings))  # tuples become lists, as they do on disk
+
+    def resumed(self):
+        """The model and the generator are as they were.
+
+        Returns:
+            The history so far, a list of dicts, and the best `(epoch from 1, weights)`, or `None`.
+
+        Raises:
+            InputError: if the run had other settings.
+        """
+        if not has_state(self.last):
+            return [], None
+        best = None
+        check_settings(read_record(self.last)["settings"], self.settings, (), self.last)
+        if has_state(self.best):
+            history = load_state(self.best, self.model)["history"]
+            best = len(history), self.model.get_weights()
+        record = load_state(self.last, self.model)
+        self.generator.bit_generator.state = record["generator"]
+        return record["history"], best
+
+    def save(self, history, is_best):
+        """Write the state after an epoch.
+
+        Args:
+            history: of all epochs so far.
+            is_best: whether the last of them is the best.
+        """
+        record = {"step": len(history), "history": history, "settings": self.settings}
+        record["generator"] = self.generator.bit_generator.state
+        if is_best:
+            save_state(self.best, self.model, record)
+        save_state(self.last, self.model, record)
 
 
 def _place(name):

@@ -46,7 +46,8 @@ class TextAutoencoder(keras.Model):
         word_dropout=0.0,
         bag_of_words=0.0,
     ):
-        super().__init__(name="text_autoencoder")
+        # Encoder and decoder follow the policy; latent and losses are in float32.
+        super().__init__(name="text_autoencoder", dtype="float32")
         self.encoder, self.latent, self.decoder = encoder, latent, decoder
         self.start_id, self.end_id, self.unk_id = start_id, end_id, unk_id
         self.word_dropout, self.bag_of_words, self.free_bits = word_dropout, bag_of_words, None
@@ -65,7 +66,8 @@ class TextAutoencoder(keras.Model):
 
     def build(self, input_shape=None):
         self.encoder.build((None, None))
-        self.latent.build((None, self.encoder.hidden_size))
+        vectors = () if self.latent.num_vectors == 1 else (self.latent.num_vectors,)
+        self.latent.build((None, *vectors, self.encoder.hidden_size))
         self.decoder.build((None, None))
         self.projection.build((None, None, self.decoder.hidden_size))
         if self.bag is not None:
@@ -85,7 +87,7 @@ class TextAutoencoder(keras.Model):
         return terms
 
     def features(self, inputs, training=False):
-        """What the encoder says of the texts: `(batch, n)`."""
+        """What the encoder says of the texts: `(batch, n)`, or `(batch, latent.num_vectors, n)`."""
         return self.encoder(inputs["token_ids"], inputs["padding_mask"], training=training)
 
     def posterior(self, inputs, training=False):
@@ -181,7 +183,7 @@ class EncoderTrainer(keras.Model):
     """A `TextAutoencoder` of which only encoder and latent are trained."""
 
     def __init__(self, model):
-        super().__init__()
+        super().__init__(dtype="float32")
         self.model = model
         self.jit_compile = keras.config.backend() == "jax"
         self.built = True

@@ -96,7 +96,7 @@ class Method(keras.Model):
     """
 
     def __init__(self, model, name, **options):
-        super().__init__()
+        super().__init__(dtype="float32")
         self.model, self.method, self.options = model, name, options
         self.jit_compile = keras.config.backend() == "jax"
         self.built = True

@@ -75,11 +75,13 @@ class Diagnosis:
         self._measure_use(data, z, seed)
         self._measure_texts(generated, seed)
         if self.shuffle_gap < IGNORED:
+            advice = "Take a latent that cannot collapse (BatchNormGaussian, VonMisesFisher), anneal the KL, or weaken"
+            if self.kl > 1:
+                advice = "z does hold something, so train longer, or weaken"
             warnings.warn(
                 f"The decoder ignores the latent: from the z of another text it guesses a text only "
-                f"{self.shuffle_gap:.3f} nats worse (KL {self.kl:.2f}). Samples do not depend on z. Take a latent "
-                "that cannot collapse (BatchNormGaussian, VonMisesFisher), anneal the KL, or weaken the decoder with "
-                "word_dropout.",
+                f"{self.shuffle_gap:.3f} nats worse (KL {self.kl:.2f}). Samples do not depend on z. {advice} the "
+                "decoder with word_dropout.",
                 CollapseWarning,
                 stacklevel=3,
             )
@@ -119,7 +121,8 @@ class Diagnosis:
         self.num_tokens = data.num_tokens
         nll = self._importance_weighted(data, posterior, samples) if math.isfinite(self.kl) else np.nan
         self.nll = float(np.mean(nll))
-        self.perplexity = math.exp(self.nll * len(data) / data.num_tokens)
+        with np.errstate(over="ignore"):  # infinite under a prior that does not know such z
+            self.perplexity = float(np.exp(self.nll * len(data) / data.num_tokens))
         self.num_samples = samples
 
     def _importance_weighted(self, data, posterior, samples):

@@ -1,11 +1,11 @@
-"""Token ids to one vector of features a text."""
+"""Token ids to the features of a text: one vector, or several."""
 
 import keras
 from keras import ops
 
-from nlpgen.layers import GatedConvolution, Pooling, PositionEmbedding, PreNormBlock, make_norm
+from nlpgen.layers import GatedConvolution, Pooling, PositionEmbedding, PreNormBlock, QueryPooling, make_norm
 
-INITIALIZER = keras.initializers.RandomUniform(-0.1, 0.1)
+INITIALIZER = keras.initializers.RandomUniform(-0.1, 0.1, seed=0)  # only its width counts: `draw_weights` follows
 
 
 class Encoder(keras.layers.Layer):
@@ -16,23 +16,27 @@ class Encoder(keras.layers.Layer):
         embedding_size, hidden_size, num_layers: widths and depth.
         dropout: rate on the embeddings.
         longest: most tokens of a text.
+        num_vectors: of a text. One is pooled as the class says; several are each a mean of the states with weights of
+            its own, see `QueryPooling`.
 
     Call arguments:
         token_ids: `(batch, length)`.
         padding_mask: bool `(batch, length)`, `True` where there is a token.
 
     Returns:
-        `(batch, hidden_size)`.
+        `(batch, hidden_size)`, or `(batch, num_vectors, hidden_size)` where that is not 1.
     """
 
-    def __init__(self, vocab_size, embedding_size, hidden_size, num_layers, dropout, longest, **kwargs):
+    kind = "mean"
+
+    def __init__(self, vocab_size, embedding_size, hidden_size, num_layers, dropout, longest, num_vectors=1, **kwargs):
         super().__init__(**kwargs)
         self.embedding_size, self.hidden_size = embedding_size, hidden_size
         self.embedding = keras.layers.Embedding(
             vocab_size, embedding_size, embeddings_initializer=INITIALIZER, name="embedding"
         )
         self.dropout = keras.layers.Dropout(dropout)
-        self.pooling = None
+        self.pooling = new_pooling(self.kind, num_vectors)
 
     def build(self, ids_shape, *_, **__):
         self.embedding.build(ids_shape)
@@ -43,10 +47,11 @@ class Encoder(keras.layers.Layer):
 class LSTMEncoder(Encoder):
     """The state of an LSTM behind the last token."""
 
-    def __init__(self, vocab_size, embedding_size, hidden_size, num_layers, dropout, longest, **kwargs):
-        super().__init__(vocab_size, embedding_size, hidden_size, num_layers, dropout, longest, **kwargs)
+    kind = "last"
+
+    def __init__(self, vocab_size, embedding_size, hidden_size, num_layers, dropout, longest, num_vectors=1, **kwargs):
+        super().__init__(vocab_size, embedding_size, hidden_size, num_layers, dropout, longest, num_vectors, **kwargs)
         self.lstms = [new_lstm(hidden_size, f"lstm_{i}") for i in range(num_layers)]
-        self.pooling = Pooling("last", name="pooling")
 
     def build(self, ids_shape, *_, **__):
         super().build(ids_shape)
@@ -64,11 +69,10 @@ class LSTMEncoder(Encoder):
 class CNNEncoder(Encoder):
     """The mean of gated convolutions, of which each sees twice as far as the one before."""
 
-    def __init__(self, vocab_size, embedding_size, hidden_size, num_layers, dropout, longest, **kwargs):
-        super().__init__(vocab_size, embedding_size, hidden_size, num_layers, dropout, longest, **kwargs)
+    def __init__(self, vocab_size, embedding_size, hidden_size, num_layers, dropout, longest, num_vectors=1, **kwargs):
+        super().__init__(vocab_size, embedding_size, hidden_size, num_layers, dropout, longest, num_vectors, **kwargs)
         self.widen = keras.layers.Dense(hidden_size, name="widen")
         self.convolutions = new_convolutions(hidden_size, num_layers)
-        self.pooling = Pooling("mean", name="pooling")
 
     def build(self, ids_shape, *_, **__):
         super().build(ids_shape)
@@ -87,12 +91,11 @@ class CNNEncoder(Encoder):
 class TransformerEncoder(Encoder):
     """The mean of the outputs of pre-norm Transformer blocks."""
 
-    def __init__(self, vocab_size, embedding_size, hidden_size, num_layers, dropout, longest, **kwargs):
-        super().__init__(vocab_size, hidden_size, hidden_size, num_layers, dropout, longest, **kwargs)
+    def __init__(self, vocab_size, embedding_size, hidden_size, num_layers, dropout, longest, num_vectors=1, **kwargs):
+        super().__init__(vocab_size, hidden_size, hidden_size, num_layers, dropout, longest, num_vectors, **kwargs)
         self.position = PositionEmbedding(longest, hidden_size, embeddings_initializer=INITIALIZER, name="position")
         self.blocks = new_blocks(hidden_size, num_layers, dropout)
         self.norm = make_norm(name="norm", epsilon=1e-5)
-        self.pooling = Pooling("mean", name="pooling")
 
     def build(self, ids_shape, *_, **__):
         super().build(ids_shape)
@@ -114,13 +117,14 @@ class BackboneEncoder(keras.layers.Layer):
 
     Args:
         backbone: an encoder such as `Bert`, whose tokenizer is that of the texts.
+        num_vectors: see `Encoder`.
     """
 
-    def __init__(self, backbone, **kwargs):
+    def __init__(self, backbone, num_vectors=1, **kwargs):
         super().__init__(**kwargs)
         self.backbone = backbone
         self.hidden_size = backbone.config.hidden_size
-        self.pooling = Pooling("mean", name="pooling")
+        self.pooling = new_pooling("mean", num_vectors)
 
     def build(self, ids_shape, *_, **__):
         if not self.backbone.built:
@@ -132,6 +136,13 @@ class BackboneEncoder(keras.layers.Layer):
 
 
 ENCODERS = {"lstm": LSTMEncoder, "cnn": CNNEncoder, "transformer": TransformerEncoder}
+
+
+def new_pooling(kind, num_vectors):
+    """States to the features of a text."""
+    if num_vectors == 1:
+        return Pooling(kind, name="pooling")
+    return QueryPooling(num_vectors, name="pooling")
 
 
 def new_lstm(hidden_size, name):

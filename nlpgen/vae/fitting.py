@@ -6,23 +6,26 @@ import time
 import keras
 import numpy as np
 
-from nlpgen.errors import TrainingDiverged
-from nlpgen.training import WarmupStableDecay
-from nlpgen.vae.annealing import Schedule
+from nlpgen.errors import InputError, TrainingDiverged
+from nlpgen.training import KeptRun, WarmupStableDecay
+from nlpgen.vae.annealing import AggressiveEncoder, Schedule
 from nlpgen.vae.information import mutual_information
 from nlpgen.vae.latents import Latent
+from nlpgen.vae.options import OBJECTS, annealing_of
 
 CALIBRATION = 2048  # texts whose features give the moments of batch normalization
+FREE = ("epochs", "patience", "verbose")  # what a run that goes on may change
 MEASURED = 500  # texts whose mutual information with z the aggressive encoder is judged by
 
 
-def train(vae, data, held_out, callbacks):
+def train(vae, data, held_out, callbacks, state=None):
     """Train the model of a `TextVAE` and write its `history_`; see `TextVAE.fit`.
 
     Args:
         vae: with a new `model_`.
         data, held_out: `Lines`; `held_out` may be `None`.
         callbacks: of Keras, schedules included.
+        state: a folder, or `None`.
     """
     model, generator = vae.model_, np.random.default_rng(vae.seed)
     steps = len(data.shuffled(vae.batch_size, generator))
@@ -41,27 +44,49 @@ def train(vae, data, held_out, callbacks):
     listeners = keras.callbacks.CallbackList(callbacks, model=model)
     listeners.set_params(params)
     full = max([s.weight(vae.epochs, vae.epochs) for s in callbacks if isinstance(s, Schedule)], default=1.0)
-    listeners.on_train_begin()
-    best = None
-    for epoch in range(vae.epochs):
+    listeners.on_train_begin()  # before the state is read: a schedule may keep the first weights
+    kept, best = None if state is None else KeptRun(state, model, generator, _settings(vae, data, callbacks)), None
+    if kept is not None:
+        vae.history_, found = kept.resumed()
+        best = None if found is None else (_worth(vae.history_[found[0] - 1], full), *found)
+    for epoch in range(len(vae.history_), vae.epochs):
+        if best is not None and vae.patience is not None and best[0][0] and epoch - best[1] >= vae.patience:
+            break
         listeners.on_epoch_begin(epoch)
         record = _epoch(vae, epoch, data, generator, schedule, listeners)
         if held_out is not None:
             terms = vae.terms(held_out)
             record |= {f"validation_{name}": float(values.mean()) for name, values in terms.items()}
-            bound = record["validation_reconstruction"] + record["validation_kl"]
-            ripe = record["kl_weight"] >= full - 1e-6
-            if best is None or (ripe, -bound) > best[0]:
-                best = (ripe, -bound), epoch, model.get_weights()
+            if best is None or _worth(record, full) > best[0]:
+                best = _worth(record, full), epoch + 1, model.get_weights()
         vae.history_.append(record)
         listeners.on_epoch_end(epoch, record)
         if vae.verbose:
             print("  ".join(f"{name} {x:.4g}" for name, x in record.items()), flush=True)
-        if best is not None and vae.patience is not None and best[0][0] and epoch - best[1] >= vae.patience:
-            break
+        if kept is not None:
+            kept.save(vae.history_, best is not None and best[1] == epoch + 1)
     listeners.on_train_end()
     if best is not None:
         model.set_weights(best[2])
+
+
+def _worth(record, full):
+    """What epochs are compared by: first whether the KL had its full weight at the end, then the bound."""
+    return record["kl_weight"] >= full - 1e-6, -record["validation_reconstruction"] - record["validation_kl"]
+
+
+def _settings(vae, data, callbacks):
+    """What must be equal for a stopped run to go on, as JSON."""
+    if any(isinstance(each, AggressiveEncoder) for each in callbacks):
+        raise InputError("A run with AggressiveEncoder cannot be kept in `state`. Leave out one of them.")
+    values = {name: value for name, value in vae.get_params().items() if name not in (*OBJECTS, *FREE)}
+    latent, encoder = vae.model_.latent, vae.encoder
+    return values | {
+        "lines": len(data),
+        "latent": [type(latent).__name__, {k: v for k, v in latent.get_config().items() if k != "name"}],
+        "encoder": encoder if isinstance(encoder, str) else encoder.model_type,
+        "annealing": [type(each).__name__ for each in annealing_of(vae)],
+    }
 
 
 def _epoch(vae, epoch, data, generator, schedule, listeners):

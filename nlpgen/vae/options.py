@@ -13,6 +13,7 @@ from nlpgen.vae.decoders import DECODERS
 from nlpgen.vae.encoders import ENCODERS
 from nlpgen.vae.latents import Latent
 
+OBJECTS = ("tokenizer", "latent", "encoder", "annealing")  # arguments that are no values of JSON
 COUNTS = ("embedding_size", "hidden_size", "num_layers", "epochs", "batch_size", "patience")
 
 

@@ -12,12 +12,12 @@ from nlpgen.errors import CheckpointCorrupt, CheckpointNotFound, ConfigError, In
 from nlpgen.models import ARCHITECTURES
 from nlpgen.text import read_tokenizer
 from nlpgen.vae import latents
+from nlpgen.vae.options import OBJECTS
 from nlpgen.vae.priors import PRIORS
 from nlpgen.version import __version__
 
 ABOUT, WEIGHTS = "vae.json", "vae.safetensors"
 OURS = re.compile(r"vae\.json|vae\.safetensors|README\.md|vocab\.txt|tokenizer.*\.json|[\w-]+\.model")
-OBJECTS = ("tokenizer", "latent", "encoder", "annealing")  # arguments that are no values of JSON
 FORMAT_VERSION = 1
 
 

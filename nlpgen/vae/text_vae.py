@@ -19,6 +19,7 @@ from nlpgen.vae.lines import Lines, start_id
 from nlpgen.vae.options import annealing_of, check_options
 from nlpgen.vae.priors import PRIORS, Standard
 from nlpgen.vae.saving import load_vae, save_vae
+from nlpgen.vae.seeding import seeded
 
 BATCH = 64  # texts that are computed at a time after training
 
@@ -128,7 +129,7 @@ class TextVAE(Estimator):
         self._check_fitted()
         save_vae(self, folder, dtype)
 
-    def fit(self, lines, validation_data=None, callbacks=()):
+    def fit(self, lines, validation_data=None, callbacks=(), state=None):
         """Train on lines of text, from nothing, whatever was learned before.
 
         Args:
@@ -136,29 +137,32 @@ class TextVAE(Estimator):
             validation_data: further lines. Of the epochs that ended with the full weight of the KL, the weights of the
                 one with the best bound (reconstruction and KL) there are kept.
             callbacks: further callbacks of Keras.
+            state: a folder that keeps the run after each epoch: called again with the same lines and options, `fit`
+                goes on from there, and with `epochs` lowered to what was done it ends with its best.
 
         Returns:
             The TextVAE.
 
         Raises:
-            InputError: if lines or options are wrong.
+            InputError: if lines or options are wrong, or the state is of a run with others.
             TrainingDiverged: if the loss is no longer a number.
         """
         check_options(self)
         data = Lines(self.tokenizer, lines, self.max_length)
         held_out = None if validation_data is None else Lines(self.tokenizer, validation_data, self.max_length)
         longest = max(int(each.lengths.max()) for each in (data, held_out) if each is not None)
-        model = self.new_model(longest)
+        with seeded(self.seed):
+            model = self.new_model(longest)
         draw_weights(model, self.seed)
         seed_dropout(model, self.seed)
         self.model_, self.longest_, self.history_, self._methods = model, longest, [], {}
         self.prior_ = Standard(model.latent)
         model.token_bias.assign(self._token_bias(data))
-        train(self, data, held_out, [*annealing_of(self), *callbacks])
+        train(self, data, held_out, [*annealing_of(self), *callbacks], state)
         return self
 
     def fit_prior(self, lines, kind="mixture", seed=0, **options):
-        """Learn which latent vectors texts have, for `sample` to draw from.
+        """Learn the distribution of the latent vectors of texts, one draw of q(z|x) of each, for `sample` to draw from.
 
         Args:
             lines: strings, those of the training for instance.
@@ -176,7 +180,7 @@ class TextVAE(Estimator):
         if kind not in PRIORS:
             raise InputError(f"`kind` must be one of {', '.join(map(repr, PRIORS))}. Received: {kind!r}")
         prior = PRIORS[kind](self.model_.latent, seed=seed, **options)
-        self.prior_ = prior.fit(self.encode(list(lines)))
+        self.prior_ = prior.fit(self.draw(self.posteriors(self._lines(list(lines)))))
         return self
 
     def encode(self, lines):
@@ -274,9 +278,9 @@ class TextVAE(Estimator):
         sizes = self.embedding_size, self.hidden_size, self.num_layers, self.dropout, longest
         vocab_size, tokenizer = len(self.tokenizer.vocab), self.tokenizer
         if isinstance(self.encoder, str):
-            encoder = ENCODERS[self.encoder](vocab_size, *sizes, name="encoder")
+            encoder = ENCODERS[self.encoder](vocab_size, *sizes, latent.num_vectors, name="encoder")
         else:
-            encoder = BackboneEncoder(copy_of_backbone(self.encoder), name="encoder")
+            encoder = BackboneEncoder(copy_of_backbone(self.encoder), latent.num_vectors, name="encoder")
         decoder = DECODERS[self.decoder](vocab_size, latent.size, *sizes, self.inject, name="decoder")
         model = TextAutoencoder(
             encoder,

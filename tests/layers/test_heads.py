@@ -12,6 +12,7 @@ from nlpgen.layers import (
     EfficientGlobalPointer,
     GlobalPointer,
     Pooling,
+    QueryPooling,
     multilabel_categorical_crossentropy,
     sparse_multilabel_categorical_crossentropy,
 )
@@ -39,6 +40,18 @@ def test_pooling_is_that_of_the_row_alone(kind):
             expected = {"cls": x[0], "last": x[-1], "mean": x.mean(0), "max": x.max(0)}[kind]
         assert_close(row, expected)
     assert np.isfinite(found[3]).all()
+
+
+def test_query_pooling_is_attention_of_learned_queries():
+    """As Keras' own attention gives it, and as a row alone does."""
+    layer = QueryPooling(3)
+    layer.build(X.shape)
+    queries, mask = np.tile(array(layer.queries), (3, 1, 1)), MASK[:3]
+    expected = keras.layers.Attention()([queries, X[:3]], mask=[None, mask])
+    found = array(layer(X[:3], mask))
+    assert_close(found, array(expected))
+    assert_close(array(layer(X[1:2, :3], mask[1:2, :3]))[0], found[1])
+    assert np.isfinite(array(layer(X, MASK))).all()
 
 
 @pytest.mark.parametrize("kind", layers.POOLINGS)
@@ -173,7 +186,12 @@ def test_losses_of_bert4keras():
 
 @pytest.mark.parametrize(
     "layer",
-    [Pooling("attention"), GlobalPointer(3, 8, rotary=False), EfficientGlobalPointer(3, 8, causal=False)],
+    [
+        Pooling("attention"),
+        QueryPooling(2),
+        GlobalPointer(3, 8, rotary=False),
+        EfficientGlobalPointer(3, 8, causal=False),
+    ],
     ids=lambda layer: type(layer).__name__,
 )
 def test_a_head_goes_through_its_config(layer):

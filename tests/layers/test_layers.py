@@ -22,6 +22,18 @@ def layer_norm(x, gamma, beta, epsilon):
     return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + epsilon) * gamma + beta
 
 
+@pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16"])
+def test_conditional_norm_in_half_precision(dtype):
+    layer, half = layers.LayerNorm(condition_size=3), layers.LayerNorm(condition_size=3, dtype=dtype)
+    for each in (layer, half):
+        each.build(X.shape)
+    half.set_weights(random_weights(layer).get_weights())
+    condition = np.random.default_rng(1).normal(size=(2, 3)).astype("float32")
+    found = half(X, condition)
+    assert keras.backend.standardize_dtype(found.dtype) == half.compute_dtype
+    np.testing.assert_allclose(array(keras.ops.cast(found, "float32")), array(layer(X, condition)), atol=0.03)
+
+
 def test_attention():
     layer = layers.MultiHeadAttention(8, 2)
     layer.build((None, None, 8))

@@ -9,6 +9,7 @@ import pytest
 from nlpgen import TextVAE
 from nlpgen.errors import CollapseWarning, InputError
 from nlpgen.vae import Constant, Entropic, FiniteScalarQuantized, Gaussian
+from tests.helpers import array
 from tests.vae.helpers import LINES, tokenizer
 
 OPTIONS = {"encoder": "cnn", "decoder": "cnn", "hidden_size": 48, "dropout": 0.0, "batch_size": 20}
@@ -63,7 +64,7 @@ def test_a_latent_that_nobody_reads_is_warned_of(vae):
         cut = kernel[0].copy()
         cut[-6:] = 0  # what reads z, beside the embeddings
         vae.model_.decoder.widen.set_weights([cut, kernel[1]])
-        with pytest.warns(CollapseWarning, match="ignores the latent"):
+        with pytest.warns(CollapseWarning, match=r"ignores the latent.* anneal the KL"):
             found = vae.diagnose(LINES, samples=3, generated=0)
     finally:
         latent.set_weights(before)
@@ -73,6 +74,21 @@ def test_a_latent_that_nobody_reads_is_warned_of(vae):
     assert found.nll == pytest.approx(found.bound, rel=1e-5) == found.reconstruction
     assert abs(found.shuffle_gap) < 1e-4
     assert found.active_units == 0
+
+
+def test_a_fitted_prior_is_that_of_the_draws(vae):
+    """Not of the means, which are narrower: the covariance is theirs and the posteriors' own; the bound is better."""
+    own, latent = vae.diagnose(LINES, generated=0), vae.model_.latent
+    try:
+        vae.fit_prior(LINES * 50, "gaussian")
+        mean, spread = own.means()[0], array(latent.spread(own._posterior))
+        expected = np.cov(mean.T, bias=True) + np.diag((spread**2).mean(axis=0))
+        np.testing.assert_allclose(np.cov(vae.prior_.sample(20_000).T), expected, atol=0.1 * expected.max())
+        assert vae.diagnose(LINES, generated=0).nll < own.nll
+        vae.prior_.root = 1e-4 * vae.prior_.root
+        assert vae.diagnose(LINES, generated=0).perplexity == math.inf
+    finally:
+        vae.fit_prior(LINES, "standard")
 
 
 def test_codes_and_deterministic_codes(vae):

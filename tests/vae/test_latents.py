@@ -35,6 +35,12 @@ def built(name, width=6):
     return latent
 
 
+def features_of(latent):
+    """What an encoder would give it."""
+    turned = [np.roll(FEATURES, i, axis=1) for i in range(latent.num_vectors)]
+    return FEATURES if latent.num_vectors == 1 else np.stack(turned, axis=1)
+
+
 def repeated(posterior, row, n):
     return {name: ops.repeat(x[row : row + 1], n, axis=0) for name, x in posterior.items()}
 
@@ -70,22 +76,23 @@ def test_mean_and_spread_are_those_of_the_samples(name):
 def test_contract(name):
     """Float32 inside mixed precision, the same after serialisation, gradients to every weight, finite everywhere."""
     latent = built(name)
-    posterior = latent.posterior(ops.cast(FEATURES, "float16"))
+    features = features_of(latent)
+    posterior = latent.posterior(ops.cast(features, "float16"))
     z = latent.sample(posterior)
     assert keras.backend.standardize_dtype(z.dtype) == "float32"
     assert z.shape == (64, latent.size)
     assert array(latent.kl_terms(posterior)).shape[0] == 64
     twin = type(latent).from_config(latent.get_config())
-    twin.build((None, 6))
+    twin.build(features.shape)
     twin.set_weights(latent.get_weights())
-    assert_close(array(twin.mean(twin.posterior(FEATURES))), array(latent.mean(latent.posterior(FEATURES))))
-    assert_close(array(twin.kl(twin.posterior(FEATURES))), array(latent.kl(latent.posterior(FEATURES))))
+    assert_close(array(twin.mean(twin.posterior(features))), array(latent.mean(latent.posterior(features))))
+    assert_close(array(twin.kl(twin.posterior(features))), array(latent.kl(latent.posterior(features))))
 
-    def loss(features):
-        given = latent.posterior(features, training=True)
+    def loss(x):
+        given = latent.posterior(x, training=True)
         return ops.sum(ops.square(latent.sample(given) - 0.3)) + ops.sum(latent.kl(given)) + latent.penalty(given)
 
-    gradient = derivative(loss, FEATURES)
+    gradient = derivative(loss, features)
     assert np.isfinite(gradient).all()
     assert np.abs(gradient).max() > 1e-3
     prior = latent.sample_prior(500, seed=4)
@@ -217,7 +224,7 @@ def test_every_code_of_a_grid_makes_the_round_trip():
 def test_a_codebook_follows_the_encoder_and_revives_dead_codes():
     latent = VectorQuantized(6, num_codes=16, num_slots=1, decay=0.8, seed=0)
     latent.build((None, 6))
-    latent.head.set_weights([np.eye(6), np.zeros(6)])
+    latent.head.set_weights([np.eye(6)[None], np.zeros((1, 6))])
     centres = 5 * np.random.default_rng(3).normal(size=(16, 6))
     data = np.repeat(centres, 8, axis=0) + 0.01 * np.random.default_rng(4).normal(size=(128, 6))
     data = data.astype("float32")
@@ -240,14 +247,27 @@ def test_a_codebook_follows_the_encoder_and_revives_dead_codes():
 @pytest.mark.backends
 def test_gradients_go_straight_through_a_codebook():
     latent = VectorQuantized(4, num_codes=8, num_slots=2, commitment=0.25, seed=0)
-    latent.build((None, 4))
-    latent.head.set_weights([np.eye(4), np.zeros(4)])
-    x = RNG.normal(size=(3, 4)).astype("float32")
+    latent.build((None, 2, 2))
+    latent.head.set_weights([np.stack([np.eye(2)] * 2), np.zeros((2, 2))])
+    x = RNG.normal(size=(3, 2, 2)).astype("float32")
     weights = RNG.normal(size=(3, 4)).astype("float32")
     straight = derivative(lambda x: ops.sum(latent.sample(latent.posterior(x)) * ops.convert_to_tensor(weights)), x)
-    assert_close(straight, weights)
+    assert_close(straight.reshape(3, 4), weights)
     towards = derivative(lambda x: latent.penalty(latent.posterior(x)), x)
-    assert_close(towards, 2 * 0.25 * (x - array(latent.posterior(x)["mean"])) / 3)
+    assert_close(towards.reshape(3, 4), 2 * 0.25 * (x.reshape(3, 4) - array(latent.posterior(x)["mean"])) / 3)
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("name", ["vq", "fsq"])
+def test_a_slot_comes_from_its_own_vector(name):
+    latent = LATENTS[name]()
+    latent.build((None, 2, 6))
+    features = 5 * RNG.normal(size=(64, 2, 6)).astype("float32")
+    other = features.copy()
+    other[:, 1] *= -1
+    codes, changed = (array(latent.posterior(x)["codes"]) for x in (features, other))
+    np.testing.assert_array_equal(changed[:, 0], codes[:, 0])
+    assert np.mean(changed[:, 1] != codes[:, 1]) > 0.3
 
 
 @pytest.mark.parametrize(

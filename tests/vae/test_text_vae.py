@@ -9,7 +9,15 @@ from keras import ops
 
 from nlpgen import Bert, BertConfig, TextVAE
 from nlpgen.errors import CheckpointCorrupt, CheckpointNotFound, ConfigError, InputError, InputWarning
-from nlpgen.vae import BatchNormGaussian, Constant, Gaussian, VectorQuantized, VonMisesFisher
+from nlpgen.vae import (
+    AggressiveEncoder,
+    BatchNormGaussian,
+    Constant,
+    Gaussian,
+    TwoStage,
+    VectorQuantized,
+    VonMisesFisher,
+)
 from nlpgen.vae.decoders import DECODERS
 from nlpgen.vae.encoders import ENCODERS
 from nlpgen.vae.lines import Lines
@@ -85,21 +93,51 @@ def test_later_tokens_padding_and_other_rows_change_nothing(decoder, inject):
 
 
 @pytest.mark.backends
+@pytest.mark.parametrize(("decoder", "inject"), FORMS)
+def test_mixed_precision_is_close_to_float32(decoder, inject):
+    """Losses and what is written; the latent stays in float32."""
+    options = {"decoder": decoder, "encoder": decoder, "inject": inject, "latent": VonMisesFisher(3, target_kl=1.0)}
+    exact = new_model(**options)
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = new_model(**options)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    model.set_weights(exact.get_weights())
+    batch = Lines(TOKENIZER, LINES[:6], 14).batch(np.arange(6))
+    assert keras.backend.standardize_dtype(model.features(batch).dtype) == "bfloat16"
+    assert keras.backend.standardize_dtype(model.posterior(batch)["mean_direction"].dtype) == "float32"
+    z = np.random.default_rng(1).normal(size=(6, 3)).astype("float32")
+    ours, theirs = (array(each.token_losses(batch | {"z": z}, training=True)) for each in (model, exact))
+    np.testing.assert_allclose(ours, theirs, rtol=0.05, atol=0.05)
+    assert np.isfinite(array(model.objective(model(batch, training=True))))
+    one = np.ones(6, "float32")
+    ids = array(model.generate({"z": z, "noise": np.zeros((6, 9), "float32"), "temperature": one, "top_p": one}))
+    assert ids.shape == (6, 9)
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("slots", [1, 3])
 @pytest.mark.parametrize("encoder", ENCODERS)
-def test_padding_and_other_rows_change_no_features(encoder):
-    model = new_model(encoder=encoder)
+def test_padding_and_other_rows_change_no_features(encoder, slots):
+    model = new_model(VectorQuantized(6, num_codes=8, num_slots=slots), encoder=encoder)
+    if slots > 1:
+        model.encoder.pooling.queries.assign(5 * np.random.default_rng(3).normal(size=(slots, 8)))
     batch = Lines(TOKENIZER, [LINES[0], LINES[0] + "人人"], 14).batch([0, 1])
     both = array(model.features(batch))
     alone = array(model.features({name: x[:1, : batch["padding_mask"][0].sum()] for name, x in batch.items()}))
     assert_close(alone[0], both[0])
     assert np.abs(both[0] - both[1]).max() > 1e-3
+    assert both.shape == ((2, 8) if slots == 1 else (2, slots, 8))
+    if slots > 1:
+        assert np.abs(both[:, 0] - both[:, 1]).max() > 1e-2  # each has weights of its own
 
 
 @pytest.mark.backends
+@pytest.mark.parametrize("latent", [Gaussian(4), VectorQuantized(4, num_codes=8, num_slots=2)], ids=["one", "slots"])
 @pytest.mark.parametrize(("decoder", "inject"), [("lstm", "concat"), ("transformer", "memory"), ("cnn", "conditional")])
-def test_every_weight_is_trained(decoder, inject):
-    encoder = {"lstm": "lstm", "transformer": "transformer", "cnn": "cnn"}[decoder]
-    model = new_model(encoder=encoder, decoder=decoder, inject=inject, bag_of_words=0.5)
+def test_every_weight_is_trained(decoder, inject, latent):
+    model = new_model(latent, encoder=decoder, decoder=decoder, inject=inject, bag_of_words=0.5)
     batch = Lines(TOKENIZER, LINES, 14).batch(np.arange(40))
     assert untrained(model, batch, model.objective) == []
 
@@ -220,15 +258,52 @@ def test_a_pretrained_encoder(tmp_path):
     np.testing.assert_array_equal(TextVAE.load(tmp_path / "vae").encode(LINES[:5]), vae.encode(LINES[:5]))
 
 
+@pytest.mark.backends
 def test_the_same_seed_gives_the_same_model():
     def losses(seed):
-        keras.utils.set_random_seed(0)  # PyTorch draws dropout from its own generator
-        vae = TextVAE(TOKENIZER, Gaussian(2), "cnn", "cnn", hidden_size=8, epochs=2, seed=seed, word_dropout=0.2)
+        options = {"hidden_size": 8, "epochs": 2, "seed": seed, "word_dropout": 0.2}
+        # PyTorch draws dropout from its own generator.
+        options["dropout"] = 0.0 if keras.config.backend() == "torch" else 0.2
+        vae = TextVAE(TOKENIZER, Gaussian(2), "cnn", "lstm", **options)
         return [record["loss"] for record in vae.fit(LINES).history_]
 
     first = losses(1)
     assert losses(1) == first
     assert losses(2) != first
+
+
+@pytest.mark.backends
+def test_a_stopped_run_goes_on(tmp_path):
+    """As if it had never stopped, noise, word dropout, schedule and codebook included; and it can end with its best."""
+
+    def new(epochs=4, latent=None, **options):
+        latent = latent or VectorQuantized(4, num_codes=8, num_slots=2)
+        options = {"hidden_size": 8, "word_dropout": 0.2, "dropout": 0.0, "batch_size": 8} | options
+        return TextVAE(TOKENIZER, latent, "cnn", "lstm", annealing=TwoStage(1, rise=2), epochs=epochs, **options)
+
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    data = {"lines": LINES, "validation_data": LINES[:10]}
+    whole, run = new().fit(**data), tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        new().fit(**data, callbacks=[Stop()], state=run)
+    early = new(epochs=2).fit(**data, state=run)
+    assert [record["epoch"] for record in early.history_] == [1, 2]
+    again = new().fit(**data, state=run)
+    assert [record["epoch"] for record in again.history_] == [1, 2, 3, 4]
+    for ours, theirs in zip(again.history_, whole.history_, strict=True):
+        assert {**ours, "seconds": 0} == pytest.approx({**theirs, "seconds": 0}, rel=1e-5)
+    for ours, theirs in zip(again.model_.get_weights(), whole.model_.get_weights(), strict=True):
+        assert_close(ours, theirs)
+    with pytest.raises(InputError, match=r"other settings: word_dropout 0\.2, now 0\.3"):
+        new(word_dropout=0.3).fit(**data, state=run)
+    with pytest.raises(InputError, match="other settings: latent"):
+        new(latent=VectorQuantized(4, num_codes=8, num_slots=2, decay=0.9)).fit(**data, state=run)
+    with pytest.raises(InputError, match="AggressiveEncoder cannot be kept"):
+        TextVAE(TOKENIZER, annealing=AggressiveEncoder()).fit(LINES, state=run)
 
 
 def test_all_wrong_options_are_named_at_once():

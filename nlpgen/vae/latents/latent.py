@@ -22,18 +22,20 @@ class Latent(keras.layers.Layer):
         seed: of the samples.
 
     Call arguments:
-        features: `(batch, n)`.
+        features: `(batch, n)`; `(batch, num_vectors, n)` where that is not 1.
 
     Returns:
         A sample `(batch, size)`, and the posterior.
 
     Attributes:
         size: width of a latent vector.
+        num_vectors: how many vectors of features a text should have.
         scale: what a decoder should multiply z by to have inputs of about unit variance.
         kl_in_loss: whether `kl` is part of what is trained.
         unit_note: why counting active units says nothing of this latent; empty where it does.
     """
 
+    num_vectors = 1
     scale = 1.0
     kl_in_loss = True
     unit_note = ""
@@ -50,7 +52,7 @@ class Latent(keras.layers.Layer):
         return self.sample(posterior, training), posterior
 
     def posterior(self, features, training=False):
-        """Features `(batch, n)` of any float type to the parameters of q(z|x)."""
+        """Features, see the class, of any float type to the parameters of q(z|x)."""
         raise NotImplementedError
 
     def sample(self, posterior, training=False):

@@ -13,6 +13,8 @@ from nlpgen.vae.latents.latent import Latent
 class DiscreteLatent(Latent):
     """z is one of finitely many codes in each of `num_slots` slots; p(z) is uniform over them.
 
+    Each slot comes from a vector of features of its own, so an encoder gives `num_slots` of them.
+
     A posterior is a point: `mean` `(batch, size)`, the slots one after the other, and `codes` `(batch, num_slots)`. The
     KL to the prior is the constant `num_slots * log(num_codes)`, and `log p(x|z) + log p(z)` is a lower bound of
     log p(x). `nlpgen.vae.priors.CodePrior` learns which codes go together.
@@ -25,7 +27,19 @@ class DiscreteLatent(Latent):
         super().__init__(size, seed, **kwargs)
         self.num_codes = num_codes
         self.num_slots = num_slots
+        self.num_vectors = num_slots
         self.code_size = self.size // num_slots
+        self.head = keras.layers.EinsumDense(
+            "bsn,snc->bsc", (num_slots, self.code_size), bias_axes="sc", name="code", dtype="float32"
+        )
+
+    def build(self, features_shape):
+        self.head.build((None, self.num_slots, features_shape[-1]))
+
+    def project(self, features):
+        """What is to be quantised, `(batch, size)`."""
+        slots = ops.reshape(features, (-1, self.num_slots, features.shape[-1]))
+        return ops.reshape(self.head(slots), (-1, self.size))
 
     def codes_to_z(self, codes):
         """Codes `(…, num_slots)` to z `(…, size)`."""
@@ -89,11 +103,10 @@ class VectorQuantized(DiscreteLatent):
         self.decay = decay
         self.commitment = commitment
         self.dead_below = dead_below
-        self.head = self.dense(size, "code")
         self.first_codes = keras.initializers.RandomNormal(stddev=0.1, seed=seed)
 
     def build(self, features_shape):
-        self.head.build(features_shape)
+        super().build(features_shape)
         shape = self.num_codes, self.code_size
         options = {"trainable": False, "initializer": "zeros"}
         self.codebook = self.add_weight(shape=shape, initializer=self.first_codes, trainable=False, name="codebook")
@@ -102,7 +115,7 @@ class VectorQuantized(DiscreteLatent):
         self.sums = self.add_weight(shape=shape, name="sums", **options)
 
     def posterior(self, features, training=False):
-        raw = self.head(features)
+        raw = self.project(features)
         codes = self.z_to_codes(raw)
         return {"mean": self.codes_to_z(codes), "codes": codes, "raw": raw}
 
@@ -166,18 +179,14 @@ class FiniteScalarQuantized(DiscreteLatent):
             )
         super().__init__(num_slots * len(levels), math.prod(levels), num_slots, seed, **kwargs)
         self.levels = levels
-        self.head = self.dense(self.size, "code")
         self._highest = np.array(levels, "float32") - 1
         self._places = np.cumprod([1, *levels[:-1]]).astype("int32")
 
-    def build(self, features_shape):
-        self.head.build(features_shape)
-
     def posterior(self, features, training=False):
         highest = ops.convert_to_tensor(self._highest)
-        bounded = ops.sigmoid(self._slots(self.head(features))) * highest
+        bounded = ops.sigmoid(self._slots(self.project(features))) * highest
         rounded = bounded + ops.stop_gradient(ops.round(bounded) - bounded)
-        z = ops.reshape(2 * rounded / highest - 1, (*ops.shape(features)[:-1], self.size))
+        z = ops.reshape(2 * rounded / highest - 1, (-1, self.size))
         return {"mean": z, "codes": self.z_to_codes(z)}
 
     def sample(self, posterior, training=False):

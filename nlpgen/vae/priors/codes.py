@@ -7,6 +7,7 @@ from keras import ops
 from nlpgen.errors import InputError
 from nlpgen.vae.priors.networks import CodeNetwork, draw_kernels
 from nlpgen.vae.priors.standard import Prior
+from nlpgen.vae.seeding import seeded
 
 ROWS = 512
 
@@ -34,7 +35,8 @@ class CodePrior(Prior):
             )
         self.hidden_size, self.num_layers, self.epochs = hidden_size, num_layers, epochs
         self.batch_size, self.learning_rate = batch_size, learning_rate
-        self.network = CodeNetwork(latent.num_codes, latent.num_slots, hidden_size, num_layers)
+        with seeded(seed):
+            self.network = CodeNetwork(latent.num_codes, latent.num_slots, hidden_size, num_layers)
 
     def options(self):
         names = ("hidden_size", "num_layers", "epochs", "batch_size", "learning_rate")

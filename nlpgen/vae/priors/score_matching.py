@@ -8,6 +8,7 @@ from nlpgen.errors import InputError
 from nlpgen.vae.decoding import Method
 from nlpgen.vae.priors.networks import DensityNetwork, NoiseNetwork, draw_kernels
 from nlpgen.vae.priors.standard import Scaled
+from nlpgen.vae.seeding import seeded
 
 ROWS = 512  # vectors that move together; a part is filled up to a power of two
 
@@ -39,7 +40,8 @@ class Langevin(Scaled):
             )
         self.hidden_size, self.steps, self.batch_size = hidden_size, steps, batch_size
         self.learning_rate, self.walk, self.stride = learning_rate, walk, stride
-        self.network = self._new_network()
+        with seeded(seed):
+            self.network = self._new_network()
 
     def options(self):
         names = ("hidden_size", "steps", "batch_size", "learning_rate", "walk", "stride")
