@@ -2,6 +2,7 @@
 
 import json
 import sys
+from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from nlpgen import MaskedLM, NextSentence
 from nlpgen.cli import main
-from nlpgen.cli_fewshot import METHODS, Task, label_sentences
+from nlpgen.cli_fewshot import METHODS, Task, label_sentences, training_options
 from tests.tasks.helpers import tiny_bert
 
 REVIEWS = Path(__file__).parents[1] / "examples" / "data" / "reviews.tsv"
@@ -82,6 +83,13 @@ def test_p_tuning_has_a_rate_of_its_own():
     found = METHODS["p-tuning"](None, TASK, trained)
     assert (found.learning_rate, found.epochs, found.pattern) == (0.007, 6, "[P*4]这是一则[MASK]新闻。{text}[P*4]")
     assert METHODS["fine-tune"](None, TASK, trained).learning_rate == 2e-4
+
+
+@pytest.mark.parametrize(("given", "rates"), [(None, (1e-3, 1e-3, 2e-4, 2e-4)), (3e-5, (3e-5,) * 4)])
+def test_default_learning_rates(given, rates):
+    options = Namespace(epochs=3, learning_rate=given)
+    for name, rate in zip(("pet", "ipet", "fine-tune", "setfit"), rates, strict=True):
+        assert METHODS[name](None, TASK, training_options(name, options)).learning_rate == rate
 
 
 def test_what_nsp_asks():
