@@ -105,6 +105,7 @@ def methods(name, mlm, gpt, task, rates):
         cut = names_of_two(words)
         found["zero-shot, names cut to two characters"] = ZeroShot(PETClassifier(mlm, first, cut, **length))
         found["PET, names cut to two characters"] = PETClassifier(mlm, first, cut, **pet)
+        found["PET, a word's mean over its tokens"] = PETClassifier(mlm, first, words, normalization="length", **pet)
     if name == "sentiment":
         for method in ("P-tuning, all", "P-tuning of the GPT"):
             found[method] = classifier_of(method, rates[method], mlm, gpt, task)
@@ -136,6 +137,7 @@ def verdicts(found):
         (pet, "fine-tuning"),
         ("PET, distilled", "PET, best pattern on dev"),
         ("PET, first pattern", "PET, names cut to two characters"),
+        ("PET, a word's mean over its tokens", "PET, names cut to two characters"),
         ("zero-shot", "zero-shot, names cut to two characters"),
     ]
     for pair in pairs:
