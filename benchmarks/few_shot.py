@@ -13,7 +13,7 @@ Patterns, epochs, lengths and unlabelled texts are those of `PLANS` in few_shot_
 few_shot_settings.py chose; both are printed with the tables. The rows of PET from "first pattern" to "distilled" come
 from one training: its patterns are trained apart, so each can be asked alone, all as an ensemble, and the
 `TextClassifier` that is distilled from it. "PET, ensemble" is the one that counts against fine-tuning; where there is
-one pattern, "PET, first pattern".
+one pattern, "PET, first pattern". A `TextClassifier` reads two fields at most, so nothing is distilled for cluewsc.
 """
 
 import argparse
@@ -75,7 +75,7 @@ class EachAnswer(PETClassifier):
         if len(each) > 1:
             said |= {"best pattern on dev": self.said(each[self.best_])}
             said |= {"ensemble": self.said(np.tensordot(self.weights_, each, 1))}
-        return said | {"distilled": super().predict(texts)}
+        return said | ({"distilled": super().predict(texts)} if self.distill else {})
 
     def said(self, probabilities):
         labels = list(self.verbalizer)
@@ -98,7 +98,7 @@ def methods(name, mlm, gpt, task, rates):
         "fine-tuning": classifier_of("fine-tuning", rates["fine-tuning"], mlm, gpt, task),
         "linear probe": LinearProbeClassifier(mlm, **length),
         "TF-IDF": TfidfClassifier(),
-        "PET": EachAnswer(mlm, task.patterns, words, distill=True, **pet),
+        "PET": EachAnswer(mlm, task.patterns, words, distill=len(task.train[0].columns) < 3, **pet),
     }
     first = task.patterns[0]
     if name == "iflytek":
