@@ -28,6 +28,7 @@ def test_quickstart(capsys):
     out = capsys.readouterr().out
     assert "on 24 reviews, no training" in out
     assert "北" in out
+    assert "四千二百人" in out
 
 
 def test_text_classification(capsys, tmp_path):
@@ -101,6 +102,17 @@ def test_prompt_examples_print_the_lines_of_their_docstrings(name, capsys, tmp_p
         assert found == pytest.approx(said, abs=0.05)
     if name == "p_tuning":
         assert "topic: 汤里多放一点胡椒更暖和。 →" in out
+
+
+def test_reading_comprehension(capsys, tmp_path):
+    example("reading_comprehension").main([])
+    out = capsys.readouterr().out
+    assert len(re.findall(r"^  \S+  \d\.\d\d, passage 0, \d+–\d+$", out, re.MULTILINE)) >= 7
+    assert "镇上的小学建于哪一年？  no answer 0." in out
+    assert re.search(r"小学的校长叫什么名字？.*\n  陈国华  ", out)
+    (tmp_path / "two.txt").write_text("天气很好。\n\n他叫李小明，今年十岁。\n", encoding="utf-8")
+    example("reading_comprehension").main(["他叫什么名字？", "--text", str(tmp_path / "two.txt"), "--top-k", "1"])
+    assert "passage 1, " in capsys.readouterr().out
 
 
 def test_train_reading(capsys, tmp_path):
