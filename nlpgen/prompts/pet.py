@@ -58,6 +58,8 @@ class PETClassifier(PromptClassifier):
             five times as large each time, see `labelled_by_others`; needs `unlabeled`.
         distill: whether a `TextClassifier` is trained on what the ensemble says of the unlabelled texts, and predicts
             in its place; needs `unlabeled`.
+        distill_epochs: of it, over labelled and unlabelled texts; it starts without a head that knows the labels'
+            words, and may need more than the models; `epochs` by default.
         patience: epochs without a better score on the validation data after which training ends; `None` for all.
         seed: of dropout (but on PyTorch, see `TextClassifier`), masks and the order of the texts.
         verbose: whether a line is printed for each epoch.
@@ -105,6 +107,7 @@ class PETClassifier(PromptClassifier):
         ensemble="accuracy",
         generations=0,
         distill=False,
+        distill_epochs=None,
         patience=None,
         seed=0,
         verbose=False,
@@ -132,6 +135,7 @@ class PETClassifier(PromptClassifier):
         self.ensemble = ensemble
         self.generations = generations
         self.distill = distill
+        self.distill_epochs = distill_epochs
         self.patience = patience
         self.seed = seed
         self.verbose = verbose
@@ -416,7 +420,7 @@ class PETClassifier(PromptClassifier):
             self._proba(columns),
             held_out,
             max_length=self.max_length,
-            epochs=self.epochs,
+            epochs=self.epochs if self.distill_epochs is None else self.distill_epochs,
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
             weight_decay=self.weight_decay,

@@ -91,8 +91,10 @@ def test_the_best_epoch_on_validation_data_is_kept(one):
 
 def test_ipet_and_distillation(one, tmp_path):
     pool = ["房间干净", "服务很差", "很脏", "味道真好", "方便", "睡不着"]
-    pet = reset(one, patterns=PATTERNS, generations=1, distill=True).fit(TEXTS, LABELS, unlabeled=pool)
+    pet = reset(one, patterns=PATTERNS, generations=1, distill=True, distill_epochs=10)
+    pet.fit(TEXTS, LABELS, unlabeled=pool)
     assert pet.student_.classes_ == ["正面", "负面"]
+    assert len(pet.student_.history_) == 10 != len(pet.history_[0])
     said, taught = pet.predict_proba(pool), np.tensordot(pet.weights_, pet.predict_proba_by_model(pool), 1)
     np.testing.assert_allclose(said, pet.student_.predict_proba(pool))
     assert np.corrcoef(said[:, 0], taught[:, 0])[0, 1] > 0.7  # it says what the models say
