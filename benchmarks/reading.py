@@ -124,7 +124,7 @@ def kept(options, name, count, seed):
     if options.work is None:
         return None
     model = Path(options.model).name
-    made = (options.set, name, count, seed, options.steps, options.epochs, options.learning_rate)
+    made = (options.set, name, count, seed, options.valid, options.steps, options.epochs, options.learning_rate)
     return options.work / "-".join(map(str, (model, *made, options.passage_length))).replace(".", "_")
 
 

@@ -1,10 +1,10 @@
-"""Answer questions from a text, with the place of each answer, or say that the text does not answer.
+"""Answer questions from a text, with the place and the probability of each answer, and that of none.
 
     python examples/reading_comprehension.py
 
-Uses the embedded reader-tiny-zh, which makes many mistakes; one of your own is trained as examples/train_reading.py
-shows. The text is examples/data/village.txt, our own writing; `--text FILE` reads another, and questions are further
-arguments.
+Uses the embedded reader-tiny-zh, which makes many mistakes and always answers; one of your own is trained as
+examples/train_reading.py shows. The text is examples/data/village.txt, our own writing; `--text FILE` reads another,
+and questions are further arguments.
 """
 
 import argparse

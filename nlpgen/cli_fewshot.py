@@ -184,7 +184,8 @@ def training_options(name, options):
     benchmarks/few_shot_settings.py.
     """
     default = 1e-3 if "pet" in name else 2e-4
-    return {"epochs": options.epochs, "learning_rate": options.learning_rate or default}
+    rate = default if options.learning_rate is None else options.learning_rate
+    return {"epochs": options.epochs, "learning_rate": rate}
 
 
 def _names(text):

@@ -85,7 +85,7 @@ def test_p_tuning_has_a_rate_of_its_own():
     assert METHODS["fine-tune"](None, TASK, trained).learning_rate == 2e-4
 
 
-@pytest.mark.parametrize(("given", "rates"), [(None, (1e-3, 1e-3, 2e-4, 2e-4)), (3e-5, (3e-5,) * 4)])
+@pytest.mark.parametrize(("given", "rates"), [(None, (1e-3, 1e-3, 2e-4, 2e-4)), (3e-5, (3e-5,) * 4), (0.0, (0.0,) * 4)])
 def test_default_learning_rates(given, rates):
     options = Namespace(epochs=3, learning_rate=given)
     for name, rate in zip(("pet", "ipet", "fine-tune", "setfit"), rates, strict=True):

@@ -124,16 +124,15 @@ def test_lm_dropout(embedded, trainable, lm_dropout, head, drops):
 
 
 @pytest.mark.parametrize("kind", ["lstm", "mlp"])
-def test_prompt_encoders(tmp_path, kind):
-    mlm = MaskedLM.from_pretrained("bert-tiny-zh")
-    before = weights(mlm)
+def test_prompt_encoders(embedded, tmp_path, kind):
+    before = weights(embedded)
     clf = PTuningClassifier(
-        mlm, PATTERN, WORDS, prompt_encoder=kind, prompt_hidden_size=32, **QUICK | {"learning_rate": 1e-2}
+        embedded, PATTERN, WORDS, prompt_encoder=kind, prompt_hidden_size=32, **QUICK | {"learning_rate": 1e-2}
     )
     check_learned(clf.fit(TEXTS, LABELS), 0.5)
-    assert_same(before, weights(mlm))
+    assert_same(before, weights(embedded))
     clf.save(tmp_path / "prompt")
-    loaded = PTuningClassifier.load(tmp_path / "prompt", backbone=mlm)
+    loaded = PTuningClassifier.load(tmp_path / "prompt", backbone=embedded)
     np.testing.assert_allclose(loaded.predict_proba(TEXTS), clf.predict_proba(TEXTS), atol=1e-6)
 
 

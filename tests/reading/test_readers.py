@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from nlpgen import MaskedLM, MLMReader, QAExample, Seq2SeqReader, SpanReader, UniLM
+from nlpgen.checkpoints.safetensors import SafetensorsFile
 from nlpgen.errors import ConfigError, InputError, InputWarning, NonFiniteOutput, WeightsMismatch
 from nlpgen.reading.decoding import best_spans
 from nlpgen.reading.mlm_reader import distinct
@@ -73,6 +74,11 @@ def test_a_folder_keeps_everything(fitted, tmp_path):
     assert (again.temperature_, again.threshold_) == (fitted.temperature_, fitted.threshold_)
     same = {name: value for name, value in again.get_params().items() if name not in ("mlm", "model")}
     assert same == {name: value for name, value in fitted.get_params().items() if name not in ("mlm", "model")}
+    fitted.save(tmp_path / "half", dtype="float16")
+    halves = SafetensorsFile(tmp_path / "half" / "model.safetensors")
+    assert {halves.dtype(name) for name in halves} == {"float16"}
+    for half, whole in zip(cls.load(tmp_path / "half").answer_batch(pairs), fitted.answer_batch(pairs), strict=True):
+        assert half.score == pytest.approx(whole.score, abs=0.02)
     assert cls.load(tmp_path / "reader", threshold=2.0).answer(*pairs[0]).text == ""
     for other in CLASSES.values():
         if other is not cls:

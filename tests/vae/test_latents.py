@@ -225,6 +225,7 @@ def test_a_codebook_follows_the_encoder_and_revives_dead_codes():
     latent = VectorQuantized(6, num_codes=16, num_slots=1, decay=0.8, seed=0)
     latent.build((None, 6))
     latent.head.set_weights([np.eye(6)[None], np.zeros((1, 6))])
+    latent.codebook.assign(0.1 * np.random.default_rng(5).normal(size=(16, 6)))  # the same on every backend
     centres = 5 * np.random.default_rng(3).normal(size=(16, 6))
     data = np.repeat(centres, 8, axis=0) + 0.01 * np.random.default_rng(4).normal(size=(128, 6))
     data = data.astype("float32")
@@ -233,7 +234,7 @@ def test_a_codebook_follows_the_encoder_and_revives_dead_codes():
         posterior = latent.posterior(data, training=True)
         used.append(len(np.unique(array(posterior["codes"]))))
         latent.sample(posterior, training=True)
-    assert used[0] < 16  # random codes: some are nobody's nearest
+    assert used[0] < 12  # random codes: most of them are nobody's nearest
     assert used[-1] == 16
     found = latent.posterior(data)
     # A revived code may share a cluster with another; the rest is at the centres.
