@@ -6,8 +6,8 @@ FOLDER of `--data` holds `sentiment/` (Su's set) and `fewclue/`, which nlpgen ma
 `--work`; a second start goes on with those that are missing, and prints the tables of all.
 
 Of FewCLUE the five training sets are used, each with its own development rows (the first 200), and of the public test
-rows 600 drawn once (`--test-rows`); of Su's set the first 168 rows, the first 168 valid rows, and all test rows.
-Rows of chid with an idiom that the tokenizer does not know are left out.
+rows 2,000 at most, drawn once (`--test-rows`); of Su's set the first 168 rows, the first 168 valid rows, and all test
+rows. Rows of chid with an idiom that the tokenizer does not know are left out.
 Development rows choose the epoch of every method that trains by epochs, and the pattern of "PET, best pattern on dev".
 Patterns, epochs, lengths and unlabelled texts are those of `PLANS` in few_shot_tasks.py, the learning rates those that
 few_shot_settings.py chose; both are printed with the tables. The rows of PET from "first pattern" to "distilled" come
@@ -86,6 +86,7 @@ def methods(name, mlm, gpt, task, rates):
     """`{name: classifier}` for a set."""
     words, options, length = task.verbalizer, task.options, {"max_length": task.options["max_length"]}
     pet = options | {"learning_rate": rates["PET"], "mlm_weight": 0.0}
+    distill = {"distill": len(task.train[0].columns) < 3, "distill_epochs": 2 * options["epochs"]}
     found = {
         "zero-shot": ZeroShot(PETClassifier(mlm, task.patterns, words, **length)),
         "zero-shot, calibrated": ZeroShot(PETClassifier(mlm, task.patterns, words, calibration="context", **length)),
@@ -98,7 +99,7 @@ def methods(name, mlm, gpt, task, rates):
         "fine-tuning": classifier_of("fine-tuning", rates["fine-tuning"], mlm, gpt, task),
         "linear probe": LinearProbeClassifier(mlm, **length),
         "TF-IDF": TfidfClassifier(),
-        "PET": EachAnswer(mlm, task.patterns, words, distill=len(task.train[0].columns) < 3, **pet),
+        "PET": EachAnswer(mlm, task.patterns, words, **distill, **pet),
     }
     first = task.patterns[0]
     if name == "iflytek":
@@ -160,7 +161,7 @@ def main():
     parser.add_argument("--causal", default="gpt-tiny-zh")
     parser.add_argument("--sets", nargs="+", choices=PLANS, default=tuple(PLANS))
     parser.add_argument("--splits", type=int, default=SPLITS)
-    parser.add_argument("--test-rows", type=int, default=600, help="of FewCLUE")
+    parser.add_argument("--test-rows", type=int, default=2000, help="of FewCLUE")
     parser.add_argument("--rates", type=Path, default=RATES, help="what few_shot_settings.py wrote")
     options = parser.parse_args()
     mlm, gpt = MaskedLM.from_pretrained(options.model), CausalLM.from_pretrained(options.causal)
@@ -184,7 +185,7 @@ def main():
         )
         where = "test rows outside the test, labels unread" if PLANS[name].from_test else "the set's own"
         about = (
-            f"{len(task.patterns)} patterns, {task.options['epochs']} epochs of PET and twice as many of the others, "
+            f"{len(task.patterns)} patterns, {task.options['epochs']} epochs of PET and twice as many of all others, "
             f"{task.options['max_length']} tokens; {len(task.unlabelled)} unlabelled texts ({where}), seed 0"
         )
         print(f"\n## {name}\n\n{found.to_markdown()}- {about}; this start took {time.perf_counter() - begin:.0f} s.")

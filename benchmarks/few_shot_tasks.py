@@ -14,11 +14,11 @@ SPLITS = 5  # FewCLUE's training sets
 
 @dataclass(frozen=True)
 class Plan:
-    """How much of a set is used, and how long it is trained on; sized so that all sets fit into an hour of two cores.
+    """How much of a set is used, and how long it is trained on; sized so that all sets fit into two hours of two cores.
 
     Attributes:
         patterns: so many of the preset's, the first ones.
-        epochs: of PET; the others, which learn more slowly, have twice as many.
+        epochs: of PET; the others and the student that is distilled, which learn more slowly, have twice as many.
         max_length: tokens; `None` for the preset's.
         unlabelled: texts.
         from_test: whether these are test rows that are not drawn for the test, their labels unread, since the set has
@@ -40,7 +40,7 @@ PLANS = {
     "csl": Plan(max_length=128, unlabelled=100, from_test=True),
     "chid": Plan(patterns=1),
     "cluewsc": Plan(unlabelled=100, from_test=True),
-    "iflytek": Plan(patterns=1, epochs=2, max_length=48, unlabelled=100, from_test=True),
+    "iflytek": Plan(patterns=1, max_length=48, unlabelled=100, from_test=True),
 }
 
 
@@ -69,7 +69,8 @@ def read_task(name, folder, test_rows=None, splits=SPLITS, tokenizer=None):
 
     Args:
         folder: it holds `sentiment/` and `fewclue/`.
-        test_rows: of FewCLUE so many of the public test rows, drawn once.
+        test_rows: of FewCLUE so many of the public test rows, drawn once; at most, and by default, all that are not
+            the plan's unlabelled texts.
         tokenizer: where inputs have candidates of their own, rows with one that it does not know are left out.
     """
     plan, preset = PLANS[name], load_preset(name)
@@ -85,7 +86,8 @@ def read_task(name, folder, test_rows=None, splits=SPLITS, tokenizer=None):
         train, validation = ([read(f"{part}_{i}") for i in range(splits)] for part in ("train", "dev"))
         test = read("test_public")
         order = np.random.default_rng(0).permutation(len(test)).tolist()
-        rows = len(order) if test_rows is None else test_rows
+        rows = len(order) - plan.unlabelled if plan.from_test else len(order)
+        rows = rows if test_rows is None else min(rows, test_rows)
         others = test[order[rows:]] if plan.from_test else read("unlabeled")
         unlabelled = others[: plan.unlabelled]
         test = test[sorted(order[:rows])]

@@ -13,6 +13,7 @@ from nlpgen.vae import (
     Cyclical,
     DeltaGaussian,
     Entropic,
+    FiniteScalarQuantized,
     Gaussian,
     PowerSpherical,
     TextVAE,
@@ -33,6 +34,7 @@ LATENTS = {
     "gaussian": lambda size, x: Gaussian(size),
     "entropic": lambda size, x: Entropic(size, weight=1.0 if x is None else x),
     "vq": lambda size, x: VectorQuantized(size, num_codes=512 if x is None else int(x)),
+    "fsq": lambda size, x: FiniteScalarQuantized((5 if x is None else int(x),) * 4, num_slots=max(size // 4, 1)),
 }
 
 
@@ -46,13 +48,13 @@ def add_vae(verbs):
     action.add_argument("folder", help="where the trained model is written")
     action.add_argument("--validation", metavar="FILE", help="further lines, by which the best epoch is chosen")
     action.add_argument("--latent", default="vmf", choices=tuple(LATENTS), help="the latent space (default vmf)")
-    action.add_argument("--latent-size", type=int, default=32, metavar="N", help="its width (default 32)")
+    action.add_argument("--latent-size", type=int, default=32, metavar="N", help="its width (default 32), of fsq in fours")
     action.add_argument(
         "--strength",
         type=float,
         metavar="X",
         help="KL of vmf and power-spherical (default 8), gamma of bn (0.6), tau of bn-symmetric (0.5), delta (0.1), "
-        "weight of the entropy (1), codes of vq (512)",
+        "weight of the entropy (1), codes of vq (512), levels of each number of fsq (5)",
     )
     action.add_argument("--cycles", type=int, metavar="N", help="cycles of the KL's weight; constant by default")
     action.add_argument("--encoder", default="lstm", choices=tuple(ENCODERS), help="default lstm")

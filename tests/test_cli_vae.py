@@ -1,6 +1,10 @@
 """`nlpgen vae` in this process."""
 
+import pytest
+
 from nlpgen.cli import main
+from nlpgen.cli_vae import LATENTS
+from nlpgen.vae.latents import DiscreteLatent
 from tests.vae.helpers import LINES
 
 
@@ -26,6 +30,13 @@ def test_train_sample_interpolate_diagnose(capsys, tmp_path):
     assert main(["vae", "diagnose", str(lines), "--model", folder, "--samples", "2", "--plot", str(plot)]) == 0
     assert "BatchNormGaussian(4) on 40 lines" in capsys.readouterr().out
     assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", LATENTS)
+def test_every_latent_has_the_size_asked_for(name):
+    latent = LATENTS[name](8, None)
+    assert latent.size == 8
+    assert isinstance(latent, DiscreteLatent) == (name in ("vq", "fsq"))
 
 
 def test_bad_input_is_a_message(capsys, tmp_path):

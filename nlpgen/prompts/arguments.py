@@ -7,12 +7,15 @@ from nlpgen.errors import InputError, InputWarning
 from nlpgen.layers import PROMPT_ENCODERS
 from nlpgen.models import CausalLM, MaskedLM
 from nlpgen.prompts.calibration import CALIBRATIONS
+from nlpgen.prompts.verbalizer import Candidates
 from nlpgen.tasks import check_seed
 
 ENSEMBLES = ("accuracy", "mean")
 TRAINABLE = ("prompt", "prompt+head", "all")
 HEADS = ("verbalizer", "classifier")
 NO_PRIOR = "`calibration='unlabeled'` needs fixed labels, and `Candidates` are others in each input. Use 'context'."
+
+NO_BLANK = "labels of `Candidates` cannot be learned with normalization='pmi', whose constants are of fixed words"
 
 
 def check_pet(pet, asked, n, pool):
@@ -31,6 +34,8 @@ def check_pet(pet, asked, n, pool):
         problems.append("without labels only the auxiliary loss is learned from: `mlm_weight` must be above 0")
     if not n and pet.label_conditioning and not pet.generations and pool is not None:
         problems.append("`label_conditioning` needs labelled texts")
+    if n and asked.by_input and pet.normalization == "pmi":
+        problems.append(NO_BLANK)
     problems += _not_among("ensemble", pet.ensemble, ENSEMBLES)
     if not isinstance(pet.repetitions, int) or pet.repetitions < 1:
         problems.append(f"`repetitions` must be a whole number, 1 or more. Received: {pet.repetitions!r}")
@@ -112,6 +117,8 @@ def check_p_tuning(classifier, pattern):
         )
     if classifier.head == "verbalizer" and classifier.verbalizer is None:
         problems.append("`verbalizer` is missing: `{label: word}`, or head='classifier'")
+    if isinstance(classifier.verbalizer, Candidates) and classifier.normalization == "pmi":
+        problems.append(NO_BLANK)
     for name in ("head_learning_rate", "lm_learning_rate", "learning_rate"):
         value = getattr(classifier, name)
         if not isinstance(value, int | float) or not 0 < value < math.inf:

@@ -15,7 +15,7 @@ class HeadScorer(Scorer):
         classifier: a `Dense` for the labels.
     """
 
-    by_input, normalization, columns, order = False, None, None, "independent"
+    by_input, normalization, blank, columns, order = False, None, None, None, "independent"
 
     def __init__(
         self, lm, pattern, labels, classifier, max_length, truncate_side, prompt, prefix, trainable_part, lm_dropout

@@ -226,6 +226,8 @@ class PTuningClassifier(PromptClassifier):
             tensors["virtual_tokens"] = ops.convert_to_numpy(model.prompt.vectors())
         if model.prefix is not None:
             tensors["prefix"] = ops.convert_to_numpy(model.prefix.vectors())
+        if scorer.blank is not None:
+            tensors["blank"] = scorer.blank
         if model.classifier is not None:
             tensors |= {f"classifier/{w.name}": ops.convert_to_numpy(w) for w in model.classifier.weights}
         if part == "prompt+head":
@@ -270,6 +272,8 @@ class PTuningClassifier(PromptClassifier):
         asked = classifier._question_of(about["classes"])
         check_lengths(folder, asked.patterns[0], classifier.prefix_length, prompt, prefix)
         scorer = classifier._new_scorer(lm, asked, prompt, prefix)
+        if "blank" in tensors:
+            scorer.blank = tensors["blank"]
         if scorer.model.classifier is not None:
             for weight in scorer.model.classifier.weights:
                 weight.assign(tensors[f"classifier/{weight.name}"])

@@ -251,6 +251,7 @@ class PETClassifier(PromptClassifier):
         about = {"class": type(self).__name__, "params": params, "models": len(fitted)}
         if fitted:
             about |= {"weights": list(map(float, self.weights_)), "student": self.student_ is not None}
+            about["blank"] = [scorer.blank if scorer.blank is None else scorer.blank.tolist() for scorer in fitted]
         if getattr(self, "priors_", None):
             about["priors"] = [
                 [[domain, prior.tolist()] for domain, prior in priors.items()] for priors in self.priors_
@@ -283,6 +284,8 @@ class PETClassifier(PromptClassifier):
             asked = classifier._new_question()
             patterns = [pattern for pattern in asked.patterns for _ in range(classifier.repetitions)]
             scorers = [classifier._new_scorer(lm, asked, p) for lm, p in zip(models, patterns, strict=True)]
+            for scorer, blank in zip(scorers, about["blank"], strict=True):
+                scorer.blank = blank if blank is None else np.array(blank, "float32")
             classifier._set(asked, scorers, np.array(about["weights"]), [])
             if about["student"]:
                 classifier.student_ = TextClassifier.from_pretrained(folder / STUDENT)
@@ -398,6 +401,7 @@ class PETClassifier(PromptClassifier):
             if i:
                 copies[i].lm.set_weights(scorer.lm.get_weights())
             scorers.insert(0, copies[i].with_pattern(scorer.pattern))
+            scorers[0].blank = scorer.blank
             histories.insert(0, history)
         return scorers, histories
 

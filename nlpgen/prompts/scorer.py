@@ -27,12 +27,13 @@ class Scorer:
             https://arxiv.org/abs/2009.07118). Training and `CausalLM` have their own: tokens are independent there if
             `most_confident_first` is asked for, and left to right in a `CausalLM`.
         normalization: of the scores of words: `"length"` for the mean over their tokens, `"pmi"` to subtract their
-            score in the pattern without a text (Holtzman et al., 2021, https://arxiv.org/abs/2104.08315). In the loss
-            of a training that score is the untrained model's, a constant; afterwards it is the trained one's.
+            score in the pattern without a text (Holtzman et al., 2021, https://arxiv.org/abs/2104.08315). That score is
+            the model's own until labels are learned, see `keep_blank`.
         prompt, prefix, trainable_part, lm_dropout: see `PromptModel`.
 
     Attributes:
         model: the `PromptModel`.
+        blank: what `"pmi"` subtracts of each word, or `None` for what the model says at the time.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Scorer:
     ):
         self._set(lm, pattern, max_length, truncate_side)
         self.verbalizer, self.order, self.normalization = verbalizer, order, normalization
+        self.blank = None
         self._check()
         self.by_input = isinstance(verbalizer, Candidates)
         if self.by_input:
@@ -78,7 +80,7 @@ class Scorer:
     def with_pattern(self, pattern):
         """A scorer of the same model, compiled once for both, that asks by another pattern."""
         other = copy.copy(self)
-        other.pattern = pattern
+        other.pattern, other.blank = pattern, None
         other._check()
         if not self.by_input:
             other._check_words()
@@ -94,14 +96,16 @@ class Scorer:
         rows = self._rows(columns)
         if self.normalization != "pmi" or not rows:
             return rows
-        # Where the words are the same for all inputs, one blank input is enough.
-        n = len(rows) if self.by_input else 1
-        blank = {name: [""] * n for name in self.pattern.fields}
-        blank |= {name: columns[name] for name in self.further_columns}
-        scores = self._scored(self._rows(blank))
+        scores = self._blank_scores(columns, len(rows)) if self.blank is None else self.blank[None]
         for i, row in enumerate(rows):
             row.bias[:] = -scores[i if self.by_input else 0, : len(row.bias)]
         return rows
+
+    def keep_blank(self):
+        """Let `"pmi"` subtract what the model says of the words now, whatever it learns: labels that are learned with a
+        constant are asked with the same one."""
+        if self.normalization == "pmi":
+            self.blank = self._blank_scores({}, 1)[0]
 
     def label_scores(self, columns):
         """Log scores of the labels, whose softmax are the probabilities: `(inputs, labels)`.
@@ -198,6 +202,12 @@ class Scorer:
             one = {name: [columns[name][i]] for name in self.pattern.fields}
             rows.append(self._row(self._encode(one, each.fills)[0], each, range(len(words))))
         return rows
+
+    def _blank_scores(self, columns, n):
+        """Scores of words without a text: a row for each of `n` inputs, or one, where all have the same words."""
+        blank = {name: [""] * (n if self.by_input else 1) for name in self.pattern.fields}
+        blank |= {name: columns[name] for name in self.further_columns}
+        return self._scored(self._rows(blank))
 
     def _row(self, clozes, plan, owners):
         scale = 1 / plan.lengths if self.normalization == "length" else np.ones(len(plan.lengths))

@@ -65,6 +65,8 @@ def train(
     further = unlabeled_batch_size or batch_size
     if not isinstance(further, int) or further < 1:
         raise InputError(f"`unlabeled_batch_size` must be a whole number, 1 or more. Received: {further!r}")
+    if len(targets) and losses.label_weight:
+        scorer.keep_blank()
     rows, pool = scorer.rows(columns), [] if unlabeled is None else scorer.rows(unlabeled)
     targets, label_weight = np.asarray(targets, "int32"), losses.label_weight
     if not rows:

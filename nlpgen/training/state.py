@@ -81,7 +81,7 @@ def check_settings(saved, settings, free, folder):
         raise InputError(
             f"The run in {folder} was started with other settings: "
             + ", ".join(f"{name} {saved.get(name)!r}, now {settings[name]!r}" for name in differ)
-            + ". Use the same, or allow the change (--change)."
+            + ". Use the same, or another folder, or --change where the command has it."
         )
 
 

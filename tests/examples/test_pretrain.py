@@ -187,7 +187,7 @@ def test_resume_after_kill_9_gives_the_same_bits(corpus, tmp_path):
     output, _ = refused.communicate(timeout=100)
     assert refused.returncode == 1
     assert output.strip().splitlines()[-1].startswith("error: The run in")
-    assert "peak 0.001, now 0.5. Use the same, or allow the change (--change)." in output
+    assert "peak 0.001, now 0.5. Use the same, or another folder, or --change where the command has it." in output
     assert "Traceback" not in output
 
 

@@ -313,6 +313,24 @@ def test_a_further_fit_knows_nothing_of_the_others(embedded, trainable):
     np.testing.assert_array_equal(clf.fit(TEXTS, LABELS).predict_proba(TEXTS), first)
 
 
+def test_pmi_keeps_the_constants_of_the_first_prompt(embedded, tmp_path):
+    """What the words score without a text before the vectors are learned."""
+    clf = PTuningClassifier(embedded, PATTERN, WORDS, **QUICK | {"epochs": 2}, normalization="pmi")
+    found = clf.fit(TEXTS, LABELS).predict_proba(TEXTS)
+    scorer = clf._scorer
+    learned = [array(v) for v in scorer.model.prompt.trainable_variables]
+    constants = scorer.blank.copy()
+    start(scorer.model, clf.init, clf.seed)
+    scorer.keep_blank()
+    assert_close(scorer.blank, constants, 1e-6)
+    for variable, value in zip(scorer.model.prompt.trainable_variables, learned, strict=True):
+        variable.assign(value)
+    clf.save(tmp_path / "prompt")
+    loaded = PTuningClassifier.load(tmp_path / "prompt", backbone=embedded)
+    assert_close(loaded.predict_proba(TEXTS), found, 1e-6)
+    assert_close(PromptServer({"a": loaded}).predict_proba([("a", text) for text in TEXTS]), found, 1e-6)
+
+
 def test_a_prompt_is_not_loaded_on_a_model_trained_further(embedded, fitted, tmp_path):
     fitted.save(tmp_path / "prompt")
     twin = MaskedLM.from_pretrained("bert-tiny-zh", num_hidden_layers=1)

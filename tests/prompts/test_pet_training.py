@@ -3,7 +3,9 @@ import pytest
 
 from nlpgen import MaskedLM, PETClassifier
 from nlpgen.errors import InputError, InputWarning, TrainingDiverged
-from nlpgen.prompts import Candidates
+from nlpgen.prompts import Candidates, Pattern, Scorer, Verbalizer
+from nlpgen.tasks import softmax
+from tests.helpers import assert_close
 
 GOOD = ["房间很干净", "服务真好", "下次还来", "早餐丰富，味道好", "很满意", "位置方便，推荐"]
 BAD = ["太脏了", "等了一个小时", "再也不来", "又贵又差", "态度恶劣", "隔音不好，睡不着"]
@@ -116,6 +118,23 @@ def test_save_and_load(embedded, tmp_path):
     np.testing.assert_allclose(loaded.weights_, pet.weights_)
 
 
+def test_pmi_subtracts_the_constants_that_the_labels_were_learned_with(embedded):
+    """What the untrained model says of the words without a text, in the loss and afterwards; without labels, what the
+    trained model says."""
+    blank = {"text": [""]}
+    pet = PETClassifier(embedded, PATTERNS, WORDS, **QUICK | {"epochs": 2}, mlm_weight=0.5, normalization="pmi")
+    plain = [Scorer(embedded, Pattern(pattern), Verbalizer(WORDS), 32).label_scores(blank)[0] for pattern in PATTERNS]
+    found = pet.fit(TEXTS, LABELS).predict_proba_by_model(TEXTS)
+    for model, pattern, constants, row in zip(pet.models_, PATTERNS, plain, found, strict=True):
+        own = Scorer(model, Pattern(pattern), Verbalizer(WORDS), 32)
+        assert_close(row, softmax(own.label_scores({"text": TEXTS}) - constants), 1e-5)
+        assert np.abs(own.label_scores(blank)[0] - constants).max() > 0.1  # it was trained
+    pet.fit([], [], unlabeled=TEXTS)
+    own = Scorer(pet.models_[0], Pattern(PATTERNS[0]), Verbalizer(WORDS), 32)
+    expected = softmax(own.label_scores({"text": TEXTS}) - own.label_scores(blank))
+    assert_close(pet.predict_proba_by_model(TEXTS)[0], expected, 1e-5)
+
+
 def test_a_classifier_that_was_not_fitted_needs_its_model(embedded, tmp_path):
     pet = PETClassifier(embedded, "{a}[MASK]{b}", Candidates("options"))
     pet.save(tmp_path / "pet")
@@ -153,6 +172,14 @@ def test_candidates_can_be_learned(embedded):
 def test_bad_options(embedded, options, message):
     with pytest.raises(InputError, match=message):
         PETClassifier(embedded, PATTERNS[0], WORDS, **options).fit(TEXTS, LABELS)
+
+
+def test_labels_of_candidates_are_not_learned_with_pmi(embedded):
+    columns = {"text": ["他笑"], "candidates": [["大声", "小声"]]}
+    pet = PETClassifier(embedded, PATTERNS[0], Candidates(), normalization="pmi")
+    assert pet.predict_proba(columns).shape == (1, 2)
+    with pytest.raises(InputError, match="cannot be learned with normalization='pmi'"):
+        pet.fit(columns, ["大声"])
 
 
 def test_labels_that_no_word_stands_for(embedded):
