@@ -24,6 +24,13 @@ from nlpgen.vae.decoders import DECODERS
 from nlpgen.vae.encoders import ENCODERS
 from nlpgen.vae.priors import PRIORS
 
+
+def _fsq(size, levels):
+    if size < 4 or size % 4:
+        raise InputError(f"The size of fsq must be a multiple of 4, its numbers a slot. Received: --latent-size {size}")
+    return FiniteScalarQuantized((5 if levels is None else int(levels),) * 4, num_slots=size // 4)
+
+
 # What `--latent` may name: function of the size and of `--strength`, whose meaning the help says.
 LATENTS = {
     "vmf": lambda size, x: VonMisesFisher(size, target_kl=8.0 if x is None else x),
@@ -34,7 +41,7 @@ LATENTS = {
     "gaussian": lambda size, x: Gaussian(size),
     "entropic": lambda size, x: Entropic(size, weight=1.0 if x is None else x),
     "vq": lambda size, x: VectorQuantized(size, num_codes=512 if x is None else int(x)),
-    "fsq": lambda size, x: FiniteScalarQuantized((5 if x is None else int(x),) * 4, num_slots=max(size // 4, 1)),
+    "fsq": _fsq,
 }
 
 
@@ -48,7 +55,7 @@ def add_vae(verbs):
     action.add_argument("folder", help="where the trained model is written")
     action.add_argument("--validation", metavar="FILE", help="further lines, by which the best epoch is chosen")
     action.add_argument("--latent", default="vmf", choices=tuple(LATENTS), help="the latent space (default vmf)")
-    action.add_argument("--latent-size", type=int, default=32, metavar="N", help="its width (default 32), of fsq in fours")
+    action.add_argument("--latent-size", type=int, default=32, metavar="N", help="its width (default 32)")
     action.add_argument(
         "--strength",
         type=float,

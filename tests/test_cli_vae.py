@@ -43,6 +43,10 @@ def test_bad_input_is_a_message(capsys, tmp_path):
     assert main(["vae", "sample", "--model", str(tmp_path)]) == 2
     assert "TextVAE.save" in capsys.readouterr().err
     (tmp_path / "empty.txt").write_text("\n\n", encoding="utf-8")
+    (tmp_path / "lines.txt").write_text("\n".join(LINES), encoding="utf-8")
+    options = ["--latent", "fsq", "--latent-size", "6"]
+    assert main(["vae", "train", str(tmp_path / "lines.txt"), str(tmp_path / "vae"), *options]) == 2
+    assert "must be a multiple of 4" in capsys.readouterr().err
     assert main(["vae", "train", str(tmp_path / "empty.txt"), str(tmp_path / "vae")]) == 2
     assert "no line with text" in capsys.readouterr().err
     (tmp_path / "gbk.txt").write_bytes("白日依山尽".encode("gbk"))
