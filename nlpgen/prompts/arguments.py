@@ -7,18 +7,19 @@ from nlpgen.errors import InputError, InputWarning
 from nlpgen.layers import PROMPT_ENCODERS
 from nlpgen.models import CausalLM, MaskedLM
 from nlpgen.prompts.calibration import CALIBRATIONS
+from nlpgen.prompts.training import check_unlabeled_batch_size
 from nlpgen.prompts.verbalizer import Candidates
 from nlpgen.tasks import check_seed
+from nlpgen.tasks.fine_tuning import check_options
 
 ENSEMBLES = ("accuracy", "mean")
 TRAINABLE = ("prompt", "prompt+head", "all")
 HEADS = ("verbalizer", "classifier")
 NO_PRIOR = "`calibration='unlabeled'` needs fixed labels, and `Candidates` are others in each input. Use 'context'."
-
 NO_BLANK = "labels of `Candidates` cannot be learned with normalization='pmi', whose constants are of fixed words"
 
 
-def check_pet(pet, asked, n, pool):
+def check_pet(pet, asked, n, pool, is_scored):
     """Raise `InputError` unless a `PETClassifier` can be fitted; warn where it has no use for unlabelled texts.
 
     Args:
@@ -26,6 +27,7 @@ def check_pet(pet, asked, n, pool):
         asked: its `Question`.
         n: number of labelled texts.
         pool: the unlabelled texts, or `None`.
+        is_scored: whether there is validation data.
     """
     check_masked_lm(pet.mlm)
     check_seed(pet.seed)
@@ -45,7 +47,12 @@ def check_pet(pet, asked, n, pool):
         problems.append("`generations` and `distill` need `unlabeled`")
     if pet.distill and (len(asked.fields) > 2 or asked.by_input):
         problems.append("`distill` needs fixed labels and inputs of at most two fields")
+    if pet.label_conditioning and asked.by_input:
+        problems.append("`label_conditioning` needs fixed labels, and `Candidates` are others in each input")
     refuse("PETClassifier cannot be used like this", problems)
+    if learns:
+        check_options(pet.epochs, pet.batch_size, pet.learning_rate, pet.patience, is_scored)
+        check_unlabeled_batch_size(pet.unlabeled_batch_size)
     used = pet.mlm_weight or pet.generations or pet.distill or pet.calibration == "unlabeled"
     if pool is not None and not used:
         warnings.warn(

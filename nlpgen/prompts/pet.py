@@ -170,7 +170,8 @@ class PETClassifier(PromptClassifier):
             The classifier.
 
         Raises:
-            InputError: if texts, labels or options are wrong; what was learned before stays.
+            InputError: if texts, labels or options are wrong; what was learned before stays, unless the fault shows
+                only in training, as that of an unlabelled text may.
             TrainingDiverged: if the loss is no longer a number; the classifier is then one that was not fitted.
 
         Warns:
@@ -181,12 +182,13 @@ class PETClassifier(PromptClassifier):
         pool = None if unlabeled is None else asked.columns(unlabeled, self.domain)
         pool = pool if pool is not None and count(pool) else None
         held_out = asked.held_out(validation_data, self.domain)
-        check_pet(self, asked, len(targets), pool)
+        check_pet(self, asked, len(targets), pool, held_out is not None)
         losses = Losses(**{name: getattr(self, name) for name in LOSSES})
         if not len(targets) and (pool is None or not self.mlm_weight):
             if hasattr(self, "_fitted"):
                 self._forget()
             return self if pool is None or self.calibration != "unlabeled" else self.calibrate(unlabeled)
+        self._untrained(asked)  # raises, if patterns and words do not fit
         weights = self._votes(asked, columns, targets, pool)
         self._forget()
         scorers, history = self._trained(asked, [(columns, targets)] * len(weights), pool, held_out, losses)
@@ -235,7 +237,7 @@ class PETClassifier(PromptClassifier):
         if self._question().by_input:
             raise InputError(NO_PRIOR)
         self.priors_ = [prior_of(scorer, columns, self.domain) for scorer in scorers]
-        self._priors_of = self._key(self._question())
+        self._priors_of = self._key_of_priors()
         return self
 
     def save(self, folder):
@@ -252,7 +254,7 @@ class PETClassifier(PromptClassifier):
         if fitted:
             about |= {"weights": list(map(float, self.weights_)), "student": self.student_ is not None}
             about["blank"] = [scorer.blank if scorer.blank is None else scorer.blank.tolist() for scorer in fitted]
-        if getattr(self, "priors_", None):
+        if getattr(self, "priors_", None) and self._priors_of == self._key_of_priors():
             about["priors"] = [
                 [[domain, prior.tolist()] for domain, prior in priors.items()] for priors in self.priors_
             ]
@@ -291,7 +293,7 @@ class PETClassifier(PromptClassifier):
                 classifier.student_ = TextClassifier.from_pretrained(folder / STUDENT)
         if "priors" in about:
             classifier.priors_ = [{domain: np.array(prior) for domain, prior in each} for each in about["priors"]]
-            classifier._priors_of = classifier._key(classifier._question())
+            classifier._priors_of = classifier._key_of_priors()
         return classifier
 
     def _new_question(self):
@@ -309,7 +311,7 @@ class PETClassifier(PromptClassifier):
         self._asked, self._fitted, self.classes_ = asked, scorers, asked.labels
         self._fixed = {name: getattr(self, name) for name in FIXED}
         self.weights_, self.history_, self.student_, self.priors_ = weights, history, None, None
-        self._priors_of = self._key(asked)
+        self._priors_of = self._key_of_priors()
 
     def _forget(self):
         for name in ("_asked", "_fitted", "_fixed", "classes_", "weights_", "history_", "student_", "priors_"):
@@ -320,10 +322,15 @@ class PETClassifier(PromptClassifier):
         return Scorer(lm, pattern, asked.verbalizer, *options)
 
     def _key(self, asked):
-        """What a compiled scorer depends on, but for its pattern and model; of priors the patterns too."""
+        """What a compiled scorer depends on, but for its pattern and model; and the patterns."""
         fixed = getattr(self, "_fixed", {}) if asked is getattr(self, "_asked", None) else {}
         options = [fixed.get(name, getattr(self, name)) for name in FIXED[2:6]]
         return repr((asked.verbalizer, options)), [pattern.template for pattern in asked.patterns]
+
+    def _key_of_priors(self):
+        """What priors depend on: what is asked, and the models."""
+        models = [scorer.lm for scorer in self._fitted] if hasattr(self, "_fitted") else [self.mlm]
+        return self._key(self._question()), models
 
     def _untrained(self, asked):
         """The scorers of the model as it was given, which is compiled once for all patterns."""
@@ -349,7 +356,7 @@ class PETClassifier(PromptClassifier):
         priors = [None] * len(scorers)
         if self.calibration == "unlabeled" and count(columns):
             priors = getattr(self, "priors_", None)
-            if priors is None or self._priors_of != self._key(asked):
+            if priors is None or self._priors_of != self._key_of_priors():
                 raise InputError("calibration='unlabeled' needs texts: call `calibrate`, or `fit` with `unlabeled`.")
         return [self._said(scorer, columns, prior) for scorer, prior in zip(scorers, priors, strict=True)]
 

@@ -75,7 +75,8 @@ class Question:
             InputError: with all that is wrong.
         """
         if isinstance(texts, list | tuple) and not texts and isinstance(labels, list | tuple) and not labels:
-            return {name: [] for name in self.fields}, np.zeros(0, "int32")
+            further = [self.verbalizer.field] if self.by_input else []
+            return {name: [] for name in (*self.fields, *further)}, np.zeros(0, "int32")
         columns = self.columns(texts, domain)
         targets = check_labels(labels, columns, self.labels_of(columns))
         warn_of_contradictions(list(zip(*(columns[name] for name in self.fields), strict=True)), labels)

@@ -1,5 +1,6 @@
 """Several prompts served by one language model, in the same batches."""
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -17,6 +18,8 @@ from nlpgen.tasks import softmax
 class PromptServer:
     """Trained `PTuningClassifier`s over one model, which answer together: a batch may have texts for all of them.
 
+    What they learned later, by a further `fit`, it does not know.
+
     Args:
         classifiers: `{name: PTuningClassifier}`, fitted or loaded with the same model, `trainable="prompt"`,
             `head="verbalizer"`, tokens read in one pass, and prefixes of one length or none.
@@ -28,7 +31,8 @@ class PromptServer:
     def __init__(self, classifiers):
         self.classifiers = dict(classifiers)
         self._check()
-        scorers = {name: each._fitted() for name, each in self.classifiers.items()}
+        self._asked = {name: each._question() for name, each in self.classifiers.items()}
+        scorers = {name: copy.copy(each._fitted()) for name, each in self.classifiers.items()}
         models = [scorer.model for scorer in scorers.values()]
         first = next(iter(scorers.values()))
         self._scorers, self._segments, self._pad_id = scorers, first.has_segments, first.tokenizer.pad_id or 0
@@ -60,6 +64,9 @@ class PromptServer:
 
         Returns:
             For each an array `(labels,)`, in the order of its classifier's labels.
+
+        Raises:
+            InputError: if a request is no such pair, or its input cannot be used.
         """
         return self._answers(requests)[0]
 
@@ -88,6 +95,9 @@ class PromptServer:
 
     def _rows(self, requests):
         """Rows and labels of requests, and the number of each row's classifier by the row's id."""
+        wrong = [each for each in requests if not isinstance(each, tuple | list) or len(each) != 2]
+        if wrong:
+            raise InputError(f"Give a list of requests, each a pair (name, input). Received: {wrong[0]!r:.80}")
         unknown = [name for name, _ in requests if name not in self.classifiers]
         if unknown:
             raise InputError(f"There is no prompt {unknown[0]!r}. There are: {', '.join(self.classifiers)}.")
@@ -96,7 +106,7 @@ class PromptServer:
             here = [i for i, request in enumerate(requests) if request[0] == name]
             if not here:
                 continue
-            asked = self.classifiers[name]._question()
+            asked = self._asked[name]
             parts = [asked.columns(as_list(requests[i][1])) for i in here]
             columns = {field: [part[field][0] for part in parts] for field in parts[0]}
             for i, row, own in zip(here, scorer.rows(columns), asked.labels_of(columns), strict=True):

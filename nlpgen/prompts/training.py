@@ -62,9 +62,7 @@ def train(
     Returns:
         The history, see `fine_tune`.
     """
-    further = unlabeled_batch_size or batch_size
-    if not isinstance(further, int) or further < 1:
-        raise InputError(f"`unlabeled_batch_size` must be a whole number, 1 or more. Received: {further!r}")
+    check_unlabeled_batch_size(unlabeled_batch_size)
     if len(targets) and losses.label_weight:
         scorer.keep_blank()
     rows, pool = scorer.rows(columns), [] if unlabeled is None else scorer.rows(unlabeled)
@@ -74,7 +72,7 @@ def train(
         rows, targets, label_weight, pool = pool, np.zeros(len(pool), "int32"), 0.0, []
     generator = np.random.default_rng([seed, 1])
     auxiliary = _auxiliary(scorer, [row.clozes for row in rows + pool], targets, losses, generator)
-    passes, further = Passes(len(pool), generator), min(len(pool), further)
+    passes, further = Passes(len(pool), generator), min(len(pool), unlabeled_batch_size or batch_size)
 
     def batch(indices, length):
         both = [*indices, *(len(rows) + i for i in passes.draw(further))]
@@ -103,6 +101,12 @@ def train(
         score=score,
         **options,
     )
+
+
+def check_unlabeled_batch_size(value):
+    """Raise `InputError` unless it is a whole number, 1 or more, or `None`."""
+    if value is not None and (type(value) is not int or value < 1):
+        raise InputError(f"`unlabeled_batch_size` must be a whole number, 1 or more, or None. Received: {value!r}")
 
 
 def _auxiliary(scorer, clozes, targets, losses, generator):

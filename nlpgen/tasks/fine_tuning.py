@@ -121,7 +121,7 @@ def fine_tune(
         InputError: if an option is wrong; with all that are; or if the state is of a run with others.
         TrainingDiverged: if the loss is no longer a number.
     """
-    _check(epochs, batch_size, learning_rate, seed, score, patience)
+    check_options(epochs, batch_size, learning_rate, patience, score is not None)
     drawn = lengths if callable(lengths) else None
     lengths = lengths if drawn is None else drawn(1)
     steps = epochs * -(-len(lengths) // batch_size)
@@ -199,7 +199,8 @@ def check_validation(validation_data):
     return validation_data
 
 
-def _check(epochs, batch_size, learning_rate, seed, score, patience):
+def check_options(epochs, batch_size, learning_rate, patience, is_scored):
+    """Raise `InputError` unless a training can have these options; `is_scored` is whether there is validation data."""
     problems = [
         f"`{name}` must be a whole number, 1 or more. Received: {value!r}"
         for name, value in {"epochs": epochs, "batch_size": batch_size, "patience": patience}.items()
@@ -207,7 +208,7 @@ def _check(epochs, batch_size, learning_rate, seed, score, patience):
     ]
     if not isinstance(learning_rate, float | int) or not 0 < learning_rate < math.inf:
         problems.append(f"`learning_rate` must be a number above 0. Received: {learning_rate!r}")
-    if patience is not None and score is None:
+    if patience is not None and not is_scored:
         problems.append("`patience` needs `validation_data`")
     if problems:
         raise InputError("The options of the training are wrong:\n  " + "\n  ".join(problems) + "\nCorrect them.")

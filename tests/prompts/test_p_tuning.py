@@ -232,6 +232,24 @@ def test_prompts_that_cannot_be_served_together(fitted, tmp_path):
         PromptServer({"a": fitted}).predict([("b", "好")])
 
 
+@pytest.mark.parametrize("requests", [["abc"], ("a", "好"), [("a", "好", "坏")], [3]])
+def test_requests_that_are_no_pairs(fitted, requests):
+    with pytest.raises(InputError, match="each a pair"):
+        PromptServer({"a": fitted}).predict(requests)
+
+
+def test_a_server_knows_nothing_of_a_further_fit(embedded):
+    """Neither of other constants and vectors, nor of other labels."""
+    options = QUICK | {"epochs": 1, "normalization": "pmi"}
+    clf = PTuningClassifier(embedded, PATTERN, WORDS, **options).fit(TEXTS, LABELS)
+    server, requests = PromptServer({"a": clf}), [("a", text) for text in TEXTS]
+    before, labels = np.array(server.predict_proba(requests)), server.predict(requests)
+    clf.set_params(init="很差", seed=1).fit(TEXTS, LABELS)
+    np.testing.assert_array_equal(server.predict_proba(requests), before)
+    clf.set_params(verbalizer={"好": "很", "坏": "不太"}).fit(TEXTS, ["好"] * 6 + ["坏"] * 6)
+    assert server.predict(requests) == labels
+
+
 def test_init_from_a_text(embedded):
     table = array(embedded.backbone.embeddings.token.embeddings)
     ids = embedded.tokenizer.ids("很满意很")

@@ -154,6 +154,10 @@ def test_candidates_can_be_learned(embedded):
     labels = ["小声", "小声", "空", "桥面"] * 2
     pet = PETClassifier(embedded, "{a}[MASK]{b}", Candidates(), **QUICK | {"epochs": 20, "batch_size": 8})
     assert pet.fit(columns, labels).score(columns, labels) == 1
+    pet.set_params(mlm_weight=1.0, epochs=1).fit([], [], unlabeled=columns)
+    assert len(pet.history_[0]) == 1
+    with pytest.raises(InputError, match="`label_conditioning` needs fixed labels"):
+        pet.set_params(label_conditioning=1.0).fit(columns, labels)
 
 
 @pytest.mark.parametrize(
@@ -218,8 +222,15 @@ def test_models_that_were_handed_out_stay(one):
 def test_a_fit_that_fails_leaves_no_broken_classifier(one):
     zero_shot = PETClassifier(one.mlm, PATTERNS[0], WORDS, max_length=32).predict_proba(TEXTS)
     trained = reset(one, epochs=1).fit(TEXTS, LABELS).predict_proba(TEXTS)
-    with pytest.raises(InputError, match="`ensemble` must be"):
-        one.set_params(ensemble="best").fit(TEXTS, LABELS)
+    wrong = {"ensemble": "best", "epochs": 0, "batch_size": 0, "learning_rate": -1.0, "patience": 1}
+    for name, value in (wrong | {"unlabeled_batch_size": 0}).items():
+        kept = getattr(one, name)
+        with pytest.raises(InputError, match=f"`{name}` (must be|needs)"):
+            one.set_params(**{name: value}).fit(TEXTS, LABELS)
+        one.set_params(**{name: kept})
+    with pytest.raises(InputError, match="does not know"):
+        one.set_params(verbalizer={"正面": "很", "负面": "\U00020000"}, ensemble="mean").fit(TEXTS, LABELS)
+    one.set_params(verbalizer=WORDS)
     np.testing.assert_array_equal(one.predict_proba(TEXTS), trained)
     with pytest.raises(TrainingDiverged):
         one.set_params(ensemble="mean", learning_rate=1e30, epochs=3).fit(TEXTS, LABELS)
@@ -244,6 +255,20 @@ def test_unlabelled_texts_may_calibrate_alone(one):
         PETClassifier(one.mlm, PATTERNS[0], Candidates(), calibration="unlabeled").calibrate(
             {"text": ["好"], "candidates": [["大", "小"]]}
         )
+
+
+def test_priors_are_of_one_model_and_its_patterns(embedded, tmp_path):
+    pet = PETClassifier(embedded, PATTERNS[0], WORDS, max_length=32, calibration="unlabeled").calibrate(TEXTS)
+    expected = pet.predict_proba(TEXTS)
+    pet.save(tmp_path / "pet")
+    assert_close(PETClassifier.load(tmp_path / "pet", backbone=embedded).predict_proba(TEXTS), expected, 1e-6)
+    other = MaskedLM.from_pretrained("bert-tiny-zh", num_hidden_layers=2)
+    for change in ({"mlm": other}, {"patterns": PATTERNS[1], "mlm": embedded}):
+        with pytest.raises(InputError, match="call `calibrate`"):
+            pet.set_params(**change).predict(TEXTS)
+    pet.save(tmp_path / "pet")
+    with pytest.raises(InputError, match="call `calibrate`"):
+        PETClassifier.load(tmp_path / "pet", backbone=embedded).predict(TEXTS)
 
 
 @pytest.mark.parametrize(
