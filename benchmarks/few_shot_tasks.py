@@ -18,7 +18,8 @@ class Plan:
 
     Attributes:
         patterns: so many of the preset's, the first ones.
-        epochs: of PET; the others and the student that is distilled, which learn more slowly, have twice as many.
+        epochs: of PET; fine-tuning, P-tuning and the student that is distilled, which learn more slowly, have twice as
+            many.
         max_length: tokens; `None` for the preset's.
         unlabelled: texts.
         from_test: whether these are test rows that are not drawn for the test, their labels unread, since the set has

@@ -1,10 +1,10 @@
-"""Fill masks, tell good reviews from bad ones, and answer questions from a text, without any training of yours.
+"""Fill masks, tell good reviews from bad ones, answer questions from a text, and write couplets, untrained by you.
 
     python examples/quickstart.py
 
-Uses the embedded bert-tiny-zh and reader-tiny-zh (5.7 M parameters each), which make mistakes; larger checkpoints are
-one argument away: --model FOLDER, --reader FOLDER. The accuracy of the two dozen reviews is printed; that of real test
-sets is in the README.
+Uses the embedded bert-tiny-zh, reader-tiny-zh (5.7 M parameters each) and poem-vae (3.9 M), which make mistakes; larger
+checkpoints are one argument away: --model FOLDER, --reader FOLDER, --vae FOLDER. The accuracy of the two dozen reviews
+is printed; that of real test sets is in the README.
 """
 
 import argparse
@@ -13,10 +13,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from nlpgen import MaskedLM, MLMReader, PETClassifier
+from nlpgen import MaskedLM, MLMReader, PETClassifier, TextVAE
 
 SENTENCES = ["中国的首都是[MASK]京。", "今天天气很[MASK]。", "他在北京大[MASK]读书。", "一年有春夏秋[MASK]四季。"]
 DATA = Path(__file__).parent / "data"
+WAY = "白日依山尽，黄河入海流", "海内存知己，天涯若比邻"
 QUESTIONS = ["白沙镇有多少人？", "小学的校长叫什么名字？", "海堤有多长？"]
 
 
@@ -24,6 +25,7 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="bert-tiny-zh", help="an embedded model or a folder")
     parser.add_argument("--reader", default="reader-tiny-zh", help="an embedded reader or a folder")
+    parser.add_argument("--vae", default="poem-vae", help="an embedded TextVAE or a folder")
     parser.add_argument(
         "--reviews", default=DATA / "reviews.tsv", type=Path, help="text, tab, 正面 or 负面 on each line"
     )
@@ -53,6 +55,13 @@ def main(arguments=None):
     table = Table("question", "answer", "score", "place", title="Read", caption=passage, caption_justify="left")
     for question, answer in zip(QUESTIONS, reader.answer_batch([(q, passage) for q in QUESTIONS]), strict=True):
         table.add_row(question, answer.text or "(no answer)", f"{answer.score:.2f}", f"{answer.start}–{answer.end}")
+    console.print(table)
+
+    vae = TextVAE.load(options.vae)
+    table = Table("from one famous couplet to another", "new couplets", title="A latent space")
+    way = vae.interpolate(*WAY, steps=6)
+    for row in zip(way, vae.sample(len(way), seed=0, temperature=0.5), strict=True):
+        table.add_row(*row)
     console.print(table)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nlpgen.cli_options import add_model_options, add_task_options, label_words, load_masked_lm
 from nlpgen.data import read_labelled
-from nlpgen.errors import InputError
+from nlpgen.errors import InputError, WeightsMismatch
 from nlpgen.models import NextSentence
 from nlpgen.prompts import (
     Candidates,
@@ -16,6 +16,7 @@ from nlpgen.prompts import (
     FineTuneClassifier,
     LinearProbeClassifier,
     NSPClassifier,
+    Pattern,
     PETClassifier,
     PTuningClassifier,
     SetFitClassifier,
@@ -26,6 +27,9 @@ from nlpgen.prompts import (
     load_preset,
 )
 from nlpgen.prompts.comparison import figure_class
+from nlpgen.prompts.pattern import BRACES, FIELD, MASK, SEPARATOR
+from nlpgen.prompts.question import Question
+from nlpgen.tasks.fine_tuning import check_options
 
 
 class LabelledPET(PETClassifier):
@@ -59,9 +63,7 @@ METHODS = {
     "demonstrations": lambda lm, task, trained: DemonstrationClassifier(
         lm, task.patterns[0], task.verbalizer, **task.length
     ),
-    "nsp": lambda lm, task, trained: NSPClassifier(
-        NextSentence.from_pretrained(task.model, backbone=lm.backbone), **label_sentences(task), **task.length
-    ),
+    "nsp": lambda lm, task, trained: NSPClassifier(next_sentence(lm, task), **label_sentences(task), **task.length),
     "linear-probe": lambda lm, task, trained: LinearProbeClassifier(lm, **task.length),
     "tfidf": lambda lm, task, trained: TfidfClassifier(),
 }
@@ -85,12 +87,27 @@ def with_virtual_tokens(pattern):
     return f"[P*4]{pattern}[P*4]"
 
 
+def next_sentence(lm, task):
+    """The model that NSP-BERT asks."""
+    try:
+        return NextSentence.from_pretrained(task.model, backbone=lm.backbone)
+    except WeightsMismatch as error:
+        raise InputError(
+            f"nsp asks the next-sentence head of a BERT, and {task.model} has none that fits. Give --model one of "
+            f"Google's, e.g. chinese_L-12_H-768_A-12, or leave nsp out.\n{error}"
+        ) from None
+
+
 def label_sentences(task):
     """What NSP-BERT asks: the first pattern without its text, with the first word of each label in the mask."""
-    pattern = task.patterns[0]
-    sentence = re.sub(r"\{[^}]*\}|\[SEP\]", "", pattern)
-    texts = {label: re.sub(r"(\[MASK\])+", words[0], sentence) for label, words in task.verbalizer.items()}
-    return {"label_texts": texts, "label_first": pattern.index("[MASK]") < pattern.index("{")}
+    pieces = Pattern(task.patterns[0]).pieces
+    fields = [i for i, piece in enumerate(pieces) if FIELD.fullmatch(piece)]
+    kept = [BRACES.get(piece, piece) for i, piece in enumerate(pieces) if i not in fields and piece != SEPARATOR]
+    texts = {
+        label: re.sub(r"(\[MASK\])+", lambda _, word=words[0]: word, "".join(kept))
+        for label, words in task.verbalizer.items()
+    }
+    return {"label_texts": texts, "label_first": pieces.index(MASK) < fields[0]}
 
 
 def add_fewshot(verbs):
@@ -161,12 +178,15 @@ def run_fewshot(options):
         settings["unlabeled"] = read_labelled(options.unlabeled, tuple(train.columns), labelled=False)
     if options.validation:
         settings["validation"] = read_labelled(options.validation, fields)
-    masked_lm = load_masked_lm(options)
     preset = None if words else load_preset(options.task)
     length = {"max_length": options.max_length or (preset.max_length if preset else 128)}
     asked = (options.pattern, words) if words else (preset.patterns, preset.verbalizer)
     task = Task(*asked, length, options.model, options.prompt_learning_rate)
     _check_labels(task.verbalizer, train, test)
+    Question(task.patterns, task.verbalizer)
+    for rate in (training_options(names[0], options)["learning_rate"], options.prompt_learning_rate):
+        check_options(options.epochs, 1, rate, None, False)
+    masked_lm = load_masked_lm(options)
     classifiers = {name: METHODS[name](masked_lm, task, training_options(name, options)) for name in names}
     if sizes:
         found = learning_curve(classifiers, train, test, sizes, splits=options.splits, **settings)

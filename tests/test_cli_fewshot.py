@@ -99,6 +99,8 @@ def test_what_nsp_asks():
     }
     behind = replace(TASK, patterns=["{text_b:1}[SEP]{text}[MASK][MASK]频道"])
     assert label_sentences(behind) == {"label_texts": {"甲": "体育频道", "乙": "财经频道"}, "label_first": False}
+    braces = replace(TASK, patterns=["{{[MASK]}}{text:1:left}"])
+    assert label_sentences(braces) == {"label_texts": {"甲": "{体育}", "乙": "{财经}"}, "label_first": True}
 
 
 @pytest.mark.filterwarnings("ignore:The masked-language-model head")
@@ -159,6 +161,10 @@ def test_a_plot_without_matplotlib_fails_before_any_run(capsys, files, monkeypat
             ["--label", "好=好", "--label", "坏=坏", "--pattern", "[MASK]{text}"],
             "labels without words: 正面, 负面. There are words for 好, 坏",
         ),
+        (["--label", "正面=好", "--label", "负面=坏", "--pattern", "{text}好"], "it has no [MASK]"),
+        (["--epochs", "0"], "`epochs` must be a whole number, 1 or more"),
+        (["--prompt-learning-rate", "0"], "`learning_rate` must be a number above 0"),
+        (["--methods", "nsp"], "nsp asks the next-sentence head of a BERT, and bert-tiny-zh has none"),
         (["--fields", "title"], "a.tsv has no column title"),
         (["--task", "nothing"], "no preset 'nothing'"),
         (["--unlabeled", "nowhere.txt"], "nowhere.txt"),

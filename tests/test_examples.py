@@ -122,9 +122,20 @@ def test_train_reading(capsys, tmp_path):
     assert len(re.findall(r"？ → .*\((\d+–\d+|no answer), \d\.\d\d\)", out)) == 5
 
 
-@pytest.mark.slow
 def test_text_vae(capsys):
-    example("text_vae").main(["--epochs", "80"])
+    example("text_vae").main([])
+    out = capsys.readouterr().out
+    assert float(re.search(r"shuffle gap +(\S+)", out)[1]) > 50
+    samples, way = (
+        re.findall(r"^  ([一-鿿]{5}，[一-鿿]{5})$", part, re.MULTILINE) for part in out.split("\nfrom ")[:2]
+    )
+    assert (len(samples), len(way)) == (4, 7)
+    assert way[0] == "白日依山尽，黄河入海流"
+
+
+@pytest.mark.slow
+def test_text_vae_trained(capsys):
+    example("text_vae").main(["--train", "--epochs", "80"])
     out = capsys.readouterr().out
     assert int(re.search(r"(\d+) of 40 lines reconstructed", out)[1]) >= 10
     assert float(re.search(r"shuffle gap +(\S+)", out)[1]) > 5

@@ -49,6 +49,10 @@ def check_pet(pet, asked, n, pool, is_scored):
         problems.append("`distill` needs fixed labels and inputs of at most two fields")
     if pet.label_conditioning and asked.by_input:
         problems.append("`label_conditioning` needs fixed labels, and `Candidates` are others in each input")
+    if pet.distill_epochs is not None and (type(pet.distill_epochs) is not int or pet.distill_epochs < 1):
+        problems.append(
+            f"`distill_epochs` must be a whole number, 1 or more, or None. Received: {pet.distill_epochs!r}"
+        )
     refuse("PETClassifier cannot be used like this", problems)
     if learns:
         check_options(pet.epochs, pet.batch_size, pet.learning_rate, pet.patience, is_scored)
@@ -88,8 +92,9 @@ def check_masked_lm(mlm):
         )
 
 
-def check_p_tuning(classifier, pattern):
-    """Raise `InputError` unless a `PTuningClassifier` with a pattern can be fitted."""
+def check_p_tuning(classifier, pattern, is_scored):
+    """Raise `InputError` unless a `PTuningClassifier` with a pattern can be fitted; `is_scored` is whether there is
+    validation data."""
     lm, prefix_length = classifier.lm, classifier.prefix_length
     if lm is None:
         raise InputError(
@@ -131,6 +136,8 @@ def check_p_tuning(classifier, pattern):
         if not isinstance(value, int | float) or not 0 < value < math.inf:
             problems.append(f"`{name}` must be a number above 0. Received: {value!r}")
     refuse("PTuningClassifier cannot be fitted like this", problems)
+    check_options(classifier.epochs, classifier.batch_size, classifier.learning_rate, classifier.patience, is_scored)
+    check_unlabeled_batch_size(classifier.unlabeled_batch_size)
 
 
 def refuse(what, problems):

@@ -161,21 +161,21 @@ class PTuningClassifier(PromptClassifier):
             The classifier.
 
         Raises:
-            InputError: if texts, labels or options are wrong; there is no zero-shot prediction with virtual tokens that
-                nothing was learned for, so labelled texts are needed.
+            InputError: if texts, labels or options are wrong; what was learned before stays. There is no zero-shot
+                prediction with virtual tokens that nothing was learned for, so labelled texts are needed.
             TrainingDiverged: if the loss is no longer a number; the classifier is then one that was not fitted.
 
         Warns:
             InputWarning: if there is `unlabeled`, but no auxiliary loss.
         """
-        asked = self._new_question(labels)
+        asked = self._new_question(labels, validation_data is not None)
         columns, targets = asked.training_data(texts, labels)
         pool = None if unlabeled is None else asked.columns(unlabeled)
         held_out = asked.held_out(validation_data)
         if pool is not None and not self.mlm_weight:
             warnings.warn("`unlabeled` is not used: `mlm_weight` is 0.", InputWarning, stacklevel=2)
-        self._forget()
         scorer = self._worker(asked)
+        self._forget()
         start(scorer.model, self.init, self.seed)
 
         def score():
@@ -253,7 +253,7 @@ class PTuningClassifier(PromptClassifier):
             WeightsMismatch: if `backbone` is another model than that of the training, or the pattern has not as many
                 virtual tokens, or the prefix not as many places, as there are vectors.
         """
-        folder, about = open_saved(folder, cls)
+        folder, about = open_saved(folder, cls, ("classes", "lm"))
         params = about["params"]
         if params["trainable"] == "all":
             kind = CausalLM if about["lm"]["class"] == "CausalLM" else MaskedLM
@@ -288,13 +288,13 @@ class PTuningClassifier(PromptClassifier):
             return Question([self.pattern], None, classes)
         return Question([self.pattern], self.verbalizer)
 
-    def _new_question(self, labels):
+    def _new_question(self, labels, is_scored):
         """What the arguments ask; raises `InputError` with all that is wrong with them and the labels."""
         if labels is None or isinstance(labels, str) or not hasattr(labels, "__len__"):
             raise InputError(f"Give a list of labels. Received: {type(labels).__name__}")
         labels, is_head = list(labels), self.head == "classifier"
         pattern = self.pattern if isinstance(self.pattern, Pattern) else Pattern(self.pattern, needs_mask=not is_head)
-        check_p_tuning(self, pattern)
+        check_p_tuning(self, pattern, is_scored)
         if not labels:
             raise InputError(
                 "PTuningClassifier has nothing to learn from: its virtual tokens mean nothing before they are trained. "

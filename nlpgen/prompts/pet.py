@@ -13,7 +13,15 @@ from nlpgen.prompts.ipet import labelled_by_others
 from nlpgen.prompts.presets import load_preset
 from nlpgen.prompts.prompt_classifier import PromptClassifier
 from nlpgen.prompts.question import Question
-from nlpgen.prompts.saving import PATTERNS, copy_of_model, is_ours, open_saved, verbalizer_to
+from nlpgen.prompts.saving import (
+    PATTERNS,
+    check_fingerprint,
+    copy_of_model,
+    fingerprint,
+    is_ours,
+    open_saved,
+    verbalizer_to,
+)
 from nlpgen.prompts.scorer import Scorer
 from nlpgen.prompts.training import Losses, train
 from nlpgen.tasks import TextClassifier
@@ -250,20 +258,21 @@ class PETClassifier(PromptClassifier):
         del params["mlm"]
         params["patterns"] = [pattern.template for pattern in asked.patterns]
         params["verbalizer"] = verbalizer_to(asked.verbalizer)
-        about = {"class": type(self).__name__, "params": params, "models": len(fitted)}
-        if fitted:
-            about |= {"weights": list(map(float, self.weights_)), "student": self.student_ is not None}
-            about["blank"] = [scorer.blank if scorer.blank is None else scorer.blank.tolist() for scorer in fitted]
+        student = getattr(self, "student_", None)
+        about = {"class": type(self).__name__, "params": params, "models": len(fitted), "student": student is not None}
+        about["weights"] = list(map(float, getattr(self, "weights_", [])))
+        about["blank"] = [scorer.blank if scorer.blank is None else scorer.blank.tolist() for scorer in fitted]
         if getattr(self, "priors_", None) and self._priors_of == self._key_of_priors():
             about["priors"] = [
                 [[domain, prior.tolist()] for domain, prior in priors.items()] for priors in self.priors_
             ]
+            about["lm"] = None if fitted else fingerprint(self.mlm)
         with replaced_folder(folder, is_ours) as work:
             write_json(work / PATTERNS, about)
             for i, scorer in enumerate(fitted):
                 scorer.lm.save_pretrained(work / f"model_{i}")
-            if fitted and self.student_ is not None:
-                self.student_.save_pretrained(work / STUDENT)
+            if student is not None:
+                student.save_pretrained(work / STUDENT)
 
     @classmethod
     def load(cls, folder, backbone=None):
@@ -276,8 +285,9 @@ class PETClassifier(PromptClassifier):
         Raises:
             CheckpointNotFound: if there is no classifier.
             ConfigError: if it is of another class, or needs `backbone`.
+            WeightsMismatch: if it was not fitted, but calibrated, and `backbone` is another model than then.
         """
-        folder, about = open_saved(folder, cls)
+        folder, about = open_saved(folder, cls, ("models", "student", "weights", "blank"))
         models = [MaskedLM.from_pretrained(folder / f"model_{i}") for i in range(about["models"])]
         if backbone is None and not models:
             raise ConfigError(f"{folder} is of a classifier that was not fitted. Give its model as `backbone`.")
@@ -292,6 +302,8 @@ class PETClassifier(PromptClassifier):
             if about["student"]:
                 classifier.student_ = TextClassifier.from_pretrained(folder / STUDENT)
         if "priors" in about:
+            if about["lm"] is not None:
+                check_fingerprint(folder, about["lm"], fingerprint(backbone))
             classifier.priors_ = [{domain: np.array(prior) for domain, prior in each} for each in about["priors"]]
             classifier._priors_of = classifier._key_of_priors()
         return classifier

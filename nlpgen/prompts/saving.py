@@ -34,19 +34,20 @@ def verbalizer_from(value):
     return Candidates(value["candidates"]) if "candidates" in value else Verbalizer(value["words"])
 
 
-def open_saved(folder, cls):
+def open_saved(folder, cls, names):
     """Open what a prompt classifier saved.
 
     Args:
         folder: where.
         cls: class of the classifier.
+        names: what its `prompt.json` must hold besides the arguments.
 
     Returns:
         The folder, and what its `prompt.json` says, with the verbalizer among its `params`.
 
     Raises:
         CheckpointNotFound: if there is none.
-        ConfigError: if it is of another class, no JSON, or has other arguments than the class.
+        ConfigError: if it is of another class, no JSON, lacks something, or has other arguments than the class.
     """
     folder = existing_folder(Path(folder).expanduser())
     path = folder / PATTERNS
@@ -57,8 +58,10 @@ def open_saved(folder, cls):
         raise ConfigError(f"{path} is of a {about.get('class')!r}, not of a {cls.__name__}. Load it with that class.")
     params = about.get("params")
     unknown = sorted(set(params) - set(signature(cls).parameters)) if isinstance(params, dict) else []
-    if unknown or not isinstance(params, dict) or "verbalizer" not in params:
-        what = f"arguments that {cls.__name__} has not: {', '.join(unknown)}" if unknown else "no arguments"
+    missing = [name for name in names if name not in about]
+    if unknown or missing or not isinstance(params, dict) or "verbalizer" not in params:
+        what = f"no {', '.join(missing)}" if missing else "no arguments"
+        what = f"arguments that {cls.__name__} has not: {', '.join(unknown)}" if unknown else what
         raise ConfigError(f"{path} has {what}. It is damaged, or of another version: save the classifier again.")
     if params["verbalizer"] is not None:
         params["verbalizer"] = verbalizer_from(params["verbalizer"])

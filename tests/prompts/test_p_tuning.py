@@ -349,6 +349,21 @@ def test_pmi_keeps_the_constants_of_the_first_prompt(embedded, tmp_path):
     assert_close(PromptServer({"a": loaded}).predict_proba([("a", text) for text in TEXTS]), found, 1e-6)
 
 
+def test_a_fit_with_wrong_options_leaves_what_was_learned(embedded):
+    clf = PTuningClassifier(embedded, PATTERN, WORDS, **QUICK | {"epochs": 1})
+    found = clf.fit(TEXTS, LABELS).predict_proba(TEXTS)
+    for wrong in (
+        {"epochs": 0},
+        {"patience": 1},
+        {"unlabeled_batch_size": 0},
+        {"verbalizer": {"正面": "很", "负面": "𠀀"}},
+    ):
+        kept = {name: getattr(clf, name) for name in wrong}
+        with pytest.raises(InputError):
+            clf.set_params(**wrong).fit(TEXTS, LABELS)
+        np.testing.assert_array_equal(clf.set_params(**kept).predict_proba(TEXTS), found)
+
+
 def test_a_prompt_is_not_loaded_on_a_model_trained_further(embedded, fitted, tmp_path):
     fitted.save(tmp_path / "prompt")
     twin = MaskedLM.from_pretrained("bert-tiny-zh", num_hidden_layers=1)

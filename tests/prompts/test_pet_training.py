@@ -1,8 +1,10 @@
+import json
+
 import numpy as np
 import pytest
 
 from nlpgen import MaskedLM, PETClassifier
-from nlpgen.errors import InputError, InputWarning, TrainingDiverged
+from nlpgen.errors import ConfigError, InputError, InputWarning, TrainingDiverged, WeightsMismatch
 from nlpgen.prompts import Candidates, Pattern, Scorer, Verbalizer
 from nlpgen.tasks import softmax
 from tests.helpers import assert_close
@@ -145,6 +147,16 @@ def test_a_classifier_that_was_not_fitted_needs_its_model(embedded, tmp_path):
     np.testing.assert_array_equal(loaded.predict_proba(columns), pet.predict_proba(columns))
 
 
+def test_a_saved_classifier_that_lacks_something_is_refused(embedded, tmp_path):
+    PETClassifier(embedded, PATTERNS, WORDS).save(tmp_path / "pet")
+    saved = tmp_path / "pet" / "prompt.json"
+    about = json.loads(saved.read_text(encoding="utf-8"))
+    del about["weights"], about["blank"]
+    saved.write_text(json.dumps(about), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"has no weights, blank\. It is damaged, or of another version"):
+        PETClassifier.load(tmp_path / "pet", backbone=embedded)
+
+
 def test_candidates_can_be_learned(embedded):
     columns = {
         "a": ["他", "她", "天", "水"] * 2,
@@ -165,6 +177,7 @@ def test_candidates_can_be_learned(embedded):
     [
         ({"ensemble": "best"}, "`ensemble` must be one of"),
         ({"repetitions": 0}, "`repetitions` must be"),
+        ({"distill_epochs": 0}, "`distill_epochs` must be"),
         ({"generations": 1}, "need `unlabeled`"),
         ({"distill": True}, "need `unlabeled`"),
         ({"mlm_weight": -1}, "`mlm_weight` must be a number, 0 or more"),
@@ -263,6 +276,8 @@ def test_priors_are_of_one_model_and_its_patterns(embedded, tmp_path):
     pet.save(tmp_path / "pet")
     assert_close(PETClassifier.load(tmp_path / "pet", backbone=embedded).predict_proba(TEXTS), expected, 1e-6)
     other = MaskedLM.from_pretrained("bert-tiny-zh", num_hidden_layers=2)
+    with pytest.raises(WeightsMismatch, match="num_hidden_layers: 1 expected, 2 found"):
+        PETClassifier.load(tmp_path / "pet", backbone=other)
     for change in ({"mlm": other}, {"patterns": PATTERNS[1], "mlm": embedded}):
         with pytest.raises(InputError, match="call `calibrate`"):
             pet.set_params(**change).predict(TEXTS)
