@@ -186,8 +186,8 @@ def main():
         where = "test rows outside the test, labels unread" if PLANS[name].from_test else "the set's own"
         about = (
             f"{len(task.patterns)} patterns, {task.options['epochs']} epochs of PET, twice as many of fine-tuning, "
-            f"P-tuning and the student, {task.options['max_length']} tokens; {len(task.unlabelled)} unlabelled texts ({where}), "
-            "seed 0"
+            f"P-tuning and the student, {task.options['max_length']} tokens; {len(task.unlabelled)} unlabelled texts "
+            f"({where}), seed 0"
         )
         print(f"\n## {name}\n\n{found.to_markdown()}- {about}; this start took {time.perf_counter() - begin:.0f} s.")
         for line in verdicts(found):
