@@ -118,7 +118,7 @@ def check_p_tuning(classifier, pattern, is_scored):
             problems.append(f"`{name}` must be a whole number, 1 or more, or None. Received: {size!r}")
     if not isinstance(classifier.lm_dropout, bool | None):
         problems.append(f"`lm_dropout` must be True, False or None. Received: {classifier.lm_dropout!r}")
-    if not isinstance(classifier.init, str | None):
+    if not isinstance(classifier.init, str | None) or (classifier.init is not None and not classifier.init.strip()):
         problems.append(f"`init` must be a text, or None. Received: {classifier.init!r}")
     if not isinstance(prefix_length, int) or prefix_length < 0:
         problems.append(f"`prefix_length` must be a whole number, 0 or more. Received: {prefix_length!r}")

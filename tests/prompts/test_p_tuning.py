@@ -380,6 +380,7 @@ def test_a_prompt_is_not_loaded_on_a_model_trained_further(embedded, fitted, tmp
     [
         ({"prompt_hidden_size": -3}, "`prompt_hidden_size` must be"),
         ({"init": 5}, "`init` must be a text"),
+        ({"init": " "}, "`init` must be a text"),
         ({"lm_dropout": 0.1}, "`lm_dropout` must be True, False or None"),
         ({"max_length": "a"}, "`max_length` must be"),
         ({"head": "classifier", "max_length": "a"}, "`max_length` must be"),
