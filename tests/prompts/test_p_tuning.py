@@ -258,7 +258,9 @@ def test_init_from_a_text(embedded):
 
 def test_untrained_virtual_tokens_of_real_rows_are_those_tokens(embedded):
     clf = PTuningClassifier(embedded, "[P*3]，[MASK]好{text}", WORDS)
-    scorer = clf._new_scorer(embedded, clf._new_question(LABELS, False), new_prompt(embedded, 3, "embedding", None), None)
+    scorer = clf._new_scorer(
+        embedded, clf._new_question(LABELS, False), new_prompt(embedded, 3, "embedding", None), None
+    )
     start(scorer.model, "我觉得", 0)
     plain = Scorer(embedded, Pattern("我觉得，[MASK]好{text}"), Verbalizer(WORDS))
     assert_close(scorer.label_scores({"text": TEXTS}), plain.label_scores({"text": TEXTS}), 1e-5)
