@@ -42,6 +42,10 @@ def test_every_latent_has_the_size_asked_for(name):
 def test_bad_input_is_a_message(capsys, tmp_path):
     assert main(["vae", "sample", "--model", str(tmp_path)]) == 2
     assert "TextVAE.save" in capsys.readouterr().err
+    assert main(["vae", "sample", "--model", "poem-vea"]) == 2
+    assert "embedded models: poem-vae." in capsys.readouterr().err
+    assert main(["inspect", "poem-vae"]) == 2
+    assert "poem-vae is a text auto-encoder" in capsys.readouterr().err
     (tmp_path / "empty.txt").write_text("\n\n", encoding="utf-8")
     (tmp_path / "lines.txt").write_text("\n".join(LINES), encoding="utf-8")
     options = ["--latent", "fsq", "--latent-size", "6"]

@@ -7,18 +7,21 @@ PACKAGE = Path(__file__).resolve().parents[1]
 PLACES = (PACKAGE / "pretrained", PACKAGE.parent / "pretrained")
 
 
-def find(name):
+CHECKPOINT, TEXT_VAE = "manifest.json", "vae.json"  # by which file of its folder a kind is known
+
+
+def find(name, kind=CHECKPOINT):
     """The folder of an embedded model, or `None`."""
     for place in PLACES:
-        if name in _names(place):
+        if name in _names(place, kind):
             return place / name
     return None
 
 
-def names():
+def names(kind=CHECKPOINT):
     """Names of the embedded models."""
-    return sorted(set().union(*(_names(place) for place in PLACES)))
+    return sorted(set().union(*(_names(place, kind) for place in PLACES)))
 
 
-def _names(place):
-    return {path.parent.name for path in place.glob("*/manifest.json")}
+def _names(place, kind):
+    return {path.parent.name for path in place.glob(f"*/{kind}")}

@@ -258,6 +258,8 @@ def _find(name_or_folder):
     named = catalog.find(str(name_or_folder))
     if named is not None:
         return named
+    if catalog.find(str(name_or_folder), catalog.TEXT_VAE):
+        raise CheckpointNotFound(f"{name_or_folder} is a text auto-encoder: TextVAE.load and `nlpgen vae` read it.")
     beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
     near = difflib.get_close_matches(path.name, beside + catalog.names(), n=3, cutoff=0.5)
     raise CheckpointNotFound(

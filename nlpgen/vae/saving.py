@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nlpgen.checkpoints.catalog import PLACES
+from nlpgen.checkpoints import catalog
 from nlpgen.checkpoints.files import existing_folder, read_json, replaced_folder, sha256, write_json
 from nlpgen.checkpoints.safetensors import SafetensorsFile, write_safetensors
 from nlpgen.errors import CheckpointCorrupt, CheckpointNotFound, ConfigError, InputError, WeightsMismatch
@@ -16,7 +16,7 @@ from nlpgen.vae.options import OBJECTS
 from nlpgen.vae.priors import PRIORS
 from nlpgen.version import __version__
 
-ABOUT, WEIGHTS = "vae.json", "vae.safetensors"
+ABOUT, WEIGHTS = catalog.TEXT_VAE, "vae.safetensors"
 OURS = re.compile(r"vae\.json|vae\.safetensors|README\.md|vocab\.txt|tokenizer.*\.json|[\w-]+\.model")
 FORMAT_VERSION = 1
 
@@ -79,13 +79,15 @@ def load_vae(cls, name_or_folder):
 
 def _find(name_or_folder):
     folder = existing_folder(Path(name_or_folder).expanduser())
-    if not (folder / ABOUT).is_file() and re.fullmatch(r"[\w-]+", str(name_or_folder)):
-        folder = next(
-            (place / name_or_folder for place in PLACES if (place / name_or_folder / ABOUT).is_file()), folder
+    if (folder / ABOUT).is_file():
+        return folder
+    named = catalog.find(str(name_or_folder), ABOUT)
+    if named is None:
+        raise CheckpointNotFound(
+            f"There is no {folder / ABOUT}. Give a folder that TextVAE.save wrote, or one of the embedded models: "
+            f"{', '.join(catalog.names(ABOUT)) or 'none'}."
         )
-    if not (folder / ABOUT).is_file():
-        raise CheckpointNotFound(f"There is no {folder / ABOUT}. Give a folder that TextVAE.save wrote.")
-    return folder
+    return named
 
 
 def _named(model):
