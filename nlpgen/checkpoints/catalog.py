@@ -5,8 +5,6 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[1]
 # Inside an installed package, and beside it in the repository.
 PLACES = (PACKAGE / "pretrained", PACKAGE.parent / "pretrained")
-
-
 CHECKPOINT, TEXT_VAE = "manifest.json", "vae.json"  # by which file of its folder a kind is known
 
 

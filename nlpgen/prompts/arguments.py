@@ -131,7 +131,7 @@ def check_p_tuning(classifier, pattern, is_scored):
         problems.append("`verbalizer` is missing: `{label: word}`, or head='classifier'")
     if isinstance(classifier.verbalizer, Candidates) and classifier.normalization == "pmi":
         problems.append(NO_BLANK)
-    for name in ("head_learning_rate", "lm_learning_rate", "learning_rate"):
+    for name in ("head_learning_rate", "lm_learning_rate"):
         value = getattr(classifier, name)
         if not isinstance(value, int | float) or not 0 < value < math.inf:
             problems.append(f"`{name}` must be a number above 0. Received: {value!r}")
