@@ -63,6 +63,7 @@ VARIANTS = {
     "BN .7": (lambda: BatchNormGaussian(SIZE, gamma=0.7), lambda epochs: []),
     "BN symmetric": (lambda: BatchNormGaussian(SIZE, tau=0.4), lambda epochs: []),
     "vMF": (lambda: VonMisesFisher(SIZE, target_kl=MATCHED_KL), lambda epochs: []),
+    "vMF, no BN": (lambda: VonMisesFisher(SIZE, target_kl=MATCHED_KL, batch_norm=False), lambda epochs: []),
     "power spherical": (lambda: PowerSpherical(SIZE, target_kl=MATCHED_KL), lambda epochs: []),
     "entropic": (lambda: Entropic(SIZE), lambda epochs: []),
     "VQ": (lambda: VectorQuantized(SIZE, num_codes=64, num_slots=2), lambda epochs: []),

@@ -14,7 +14,10 @@ from nlpgen import TextVAE, WordPieceTokenizer
 from nlpgen.text.vocab_builder import build_vocab
 from nlpgen.vae import BatchNormGaussian, VonMisesFisher
 
-LATENTS = {"vmf": lambda kl: VonMisesFisher(64, target_kl=kl), "bn": lambda kl: BatchNormGaussian(64, gamma=0.7)}
+LATENTS = {
+    "vmf": lambda kl: VonMisesFisher(64, target_kl=kl, batch_norm=False),
+    "bn": lambda kl: BatchNormGaussian(64, gamma=0.7),
+}
 
 
 def main(arguments=None):

@@ -21,6 +21,7 @@ LATENTS = {
     "symmetric": lambda: BatchNormGaussian(4, tau=0.5, seed=1),
     "delta": lambda: DeltaGaussian(4, delta=0.15, seed=1),
     "vmf": lambda: VonMisesFisher(4, target_kl=1.5, seed=1),
+    "vmf-plain": lambda: VonMisesFisher(4, target_kl=1.5, batch_norm=False, seed=1),
     "vmf-learned": lambda: VonMisesFisher(4, concentration=1.0, learned=True, seed=1),
     "power-spherical": lambda: PowerSpherical(4, concentration=5.0, seed=1),
     "entropic": lambda: Entropic(4, noise=0.3, seed=1),

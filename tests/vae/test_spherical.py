@@ -245,6 +245,25 @@ def test_features_of_zero_have_a_direction():
     np.testing.assert_allclose(np.linalg.norm(z, axis=1), 1, atol=1e-5)
 
 
+@pytest.mark.backends
+@pytest.mark.parametrize(("batch_norm", "low", "high"), [(True, 0.0, 0.15), (False, 0.99, 1.0)])
+def test_batch_normalization_keeps_directions_apart(batch_norm, low, high):
+    """Of features that have almost all in common, by the length of the mean direction: 1 where all are the same."""
+    latent = VonMisesFisher(8, concentration=5.0, batch_norm=batch_norm)
+    latent.build((None, 6))
+    generator = np.random.default_rng(0)
+    latent.direction_head.set_weights([generator.normal(size=(6, 8)), np.zeros(8)])
+    features = (1 + 0.02 * generator.normal(size=(400, 6))).astype("float32")
+
+    def resultant(training):
+        directions = array(latent.mean(latent.posterior(features, training=training)))
+        return np.linalg.norm(directions.mean(0))
+
+    assert low <= resultant(training=True) <= high + 1e-6
+    latent.calibrate(features)
+    assert resultant(training=False) == pytest.approx(resultant(training=True), abs=1e-4)
+
+
 def test_great_circles():
     latent = VonMisesFisher(3, concentration=1.0)
     path = latent.interpolate(np.array([1.0, 0, 0]), np.array([0, 2.0, 0]), 3)

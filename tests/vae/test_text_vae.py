@@ -33,6 +33,9 @@ def new_model(latent=None, longest=14, **options):
     """A model with random weights that are not small."""
     model = TextVAE(TOKENIZER, latent or Gaussian(3, seed=0), **SMALL | options).new_model(longest)
     random_weights(model)
+    for weight in model.weights:
+        if weight.name == "moving_variance":
+            weight.assign(np.square(weight.numpy()) + 0.1)
     model.kl_weight.assign(1.0)
     model.encoder_gradient.assign(1.0)
     model.token_bias.assign(np.zeros(len(TOKENIZER.vocab)))

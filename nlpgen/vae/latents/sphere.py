@@ -9,6 +9,7 @@ from keras import ops
 from nlpgen.errors import InputError
 from nlpgen.vae.latents.angular_grid import LEARNED_NODES, AngularGrid, log_area
 from nlpgen.vae.latents.latent import Latent
+from nlpgen.vae.latents.standardize import Standardize
 
 LEAST, MOST = 1e-3, 1e5  # concentrations
 
@@ -17,7 +18,9 @@ class SphericalLatent(Latent):
     """q(z|x) on the sphere in `size` dimensions, p(z) uniform there. A decoder gets z times `sqrt(size)`.
 
     A posterior holds `mean_direction` `(batch, size)`, of length 1, and where it is learned `concentration`
-    `(batch, 1)`. A fixed concentration has a fixed KL: it cannot vanish, and z still need not be used by the decoder.
+    `(batch, 1)`. A fixed concentration has a fixed KL: it cannot vanish, and z still need not be used by the decoder,
+    e.g. where the encoder gives all texts the same direction. Batch normalization before the length is taken away, as
+    in BN-VAE (Zhu et al., 2020, https://arxiv.org/abs/2004.12585), keeps the directions of a batch apart.
 
     Samples are `cos φ mean_direction + sin φ v`, v uniform in the sphere at right angles to it, and φ from the inverse
     of its distribution function on a grid (`AngularGrid`): no rejection, no Bessel functions. The gradient of a learned
@@ -31,6 +34,7 @@ class SphericalLatent(Latent):
         learned: whether each text has a concentration of its own, which starts above the given one and cannot fall
             below it.
         max_concentration: the highest that is learned.
+        batch_norm: whether the directions are batch-normalised; published models have none.
 
     Attributes:
         concentration: a number; the least one where it is learned.
@@ -43,7 +47,15 @@ class SphericalLatent(Latent):
     statistic = None
 
     def __init__(
-        self, size, concentration=None, target_kl=None, learned=False, max_concentration=1e4, seed=None, **kwargs
+        self,
+        size,
+        concentration=None,
+        target_kl=None,
+        learned=False,
+        max_concentration=1e4,
+        batch_norm=True,
+        seed=None,
+        **kwargs,
     ):
         super().__init__(size, seed, **kwargs)
         if size < 3:
@@ -62,17 +74,23 @@ class SphericalLatent(Latent):
         self.learned = learned
         self.max_concentration = max_concentration
         self.scale = math.sqrt(size)
+        self.batch_norm = batch_norm
         self.direction_head = self.dense(size, "direction")
+        self.norm = Standardize(name="norm") if batch_norm else None
         self.concentration_head = self.dense(1, "concentration") if learned else None
         self._fixed = self._grid(self.concentration)
 
     def build(self, features_shape):
         self.direction_head.build(features_shape)
+        if self.batch_norm:
+            self.norm.build((None, self.size))
         if self.learned:
             self.concentration_head.build(features_shape)
 
     def posterior(self, features, training=False):
         direction = self.direction_head(features)
+        if self.batch_norm:
+            direction = self.norm(direction, training=training)
         length = ops.sqrt(ops.sum(ops.square(direction), axis=-1, keepdims=True) + 1e-12)
         # A row of zeros has no direction; it gets the first axis.
         axis = ops.convert_to_tensor(1e-6 * np.eye(1, self.size), "float32")
@@ -140,6 +158,10 @@ class SphericalLatent(Latent):
 
     def log_p(self, z):
         return ops.full_like(z[..., 0], -log_area(self.size))
+
+    def calibrate(self, features):
+        if self.batch_norm:
+            self.norm.calibrate(self.direction_head(features))
 
     def sample_prior(self, n, seed=0):
         z = np.random.default_rng(seed).normal(size=(n, self.size))
