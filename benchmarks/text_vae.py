@@ -48,7 +48,7 @@ from nlpgen.vae import (
 )
 from nlpgen.vae.lines import Lines
 
-SETS = {"quat7": "poetry/quat7", "ptb": "ptb/"}
+SETS = {"quat7": "poetry/quat7", "ptb": "ptb/", "tang5": "poetry/tang5"}
 SIZE = 32
 MATCHED_KL = 8.0
 # name: latent, and annealing in a number of epochs
@@ -66,9 +66,11 @@ VARIANTS = {
     "vMF, no BN": (lambda: VonMisesFisher(SIZE, target_kl=MATCHED_KL, batch_norm=False), lambda epochs: []),
     "power spherical": (lambda: PowerSpherical(SIZE, target_kl=MATCHED_KL), lambda epochs: []),
     "entropic": (lambda: Entropic(SIZE), lambda epochs: []),
+    "deterministic": (lambda: Entropic(SIZE, weight=0.0), lambda epochs: []),
     "VQ": (lambda: VectorQuantized(SIZE, num_codes=64, num_slots=2), lambda epochs: []),
 }
-PRIORS = {"entropic": ("gaussian", "mixture", "score-matching"), "VQ": ("codes",)}
+FITTED = ("gaussian", "mixture", "score-matching")
+PRIORS = {"entropic": FITTED, "deterministic": FITTED, "VQ": ("codes",)}
 # What others wrote of the test lines of the Treebank: model, NLL, perplexity, KL.
 PUBLISHED = (
     ("Bowman et al. (2016), RNNLM", 100, 116, None),
@@ -187,10 +189,11 @@ def table(name, runs, options):
     ):  # fmt: skip
         ours, theirs = runs.get(better, {}), runs.get(worse, {})
         by_seed(f"{what}, {better} - {worse}", [ours[i][what] - theirs[i][what] for i in ours if i in theirs])
-    for kind in PRIORS["entropic"]:
-        pairs = [(each[kind], each) for each in runs.get("entropic", {}).values()]
-        key = "reverse_perplexity"
-        by_seed(f"{key}, entropic, prior {kind} - N(0, I)", [fitted[key] - own[key] for fitted, own in pairs])
+    key = "reverse_perplexity"
+    for variant in ("entropic", "deterministic"):
+        for kind in FITTED:
+            pairs = [(each[kind], each) for each in runs.get(variant, {}).values()]
+            by_seed(f"{key}, {variant}, prior {kind} - N(0, I)", [fitted[key] - own[key] for fitted, own in pairs])
 
 
 def means(found):
