@@ -179,21 +179,28 @@ def table(name, runs, options):
         print(row(model, [x or math.nan for x in (nll, perplexity, None, kl)] + [math.nan] * 6, ""))
     if name == "ptb":
         print(
-            "\nThe published LSTMs have 200 to 1,024 units and saw all training lines; their NLL of a VAE is the bound."
+            "\nThe published LSTMs have 200 to 1,024 units and saw all 42,068 training lines; their NLL of a VAE is "
+            "the bound. Ours never write `<unk>`, which stands in 61 % of the test lines: these are never exact."
         )
     print()
-    for better, worse, what in (
-        ("BN .7", "Gaussian, cyclical", "shuffle_gap"), ("vMF", "Gaussian, cyclical", "shuffle_gap"),
-        ("BN .7", "Gaussian, linear", "shuffle_gap"), ("vMF", "Gaussian, linear", "shuffle_gap"),
-        ("BN .7", "lm", "nll"), ("BN .5", "lm", "nll"), ("vMF", "lm", "nll"),
-    ):  # fmt: skip
-        ours, theirs = runs.get(better, {}), runs.get(worse, {})
-        by_seed(f"{what}, {better} - {worse}", [ours[i][what] - theirs[i][what] for i in ours if i in theirs])
+    for ours in ("BN .5", "BN .7", "vMF", "power spherical"):
+        for theirs in ("Gaussian, free bits", "Gaussian, linear", "Gaussian, cyclical"):
+            compare(runs, "shuffle_gap", ours, theirs)
+        compare(runs, "nll", ours, "lm")
     key = "reverse_perplexity"
     for variant in ("entropic", "deterministic"):
         for kind in FITTED:
             pairs = [(each[kind], each) for each in runs.get(variant, {}).values()]
             by_seed(f"{key}, {variant}, prior {kind} - N(0, I)", [fitted[key] - own[key] for fitted, own in pairs])
+
+
+def compare(runs, key, ours, theirs):
+    """Print the differences of two variants by seed, with the KL that each has."""
+    pairs = [(runs[ours][i], runs[theirs][i]) for i in runs.get(ours, {}) if i in runs.get(theirs, {})]
+    if pairs:
+        kl = [np.mean([each["kl"] for each in side]) for side in zip(*pairs, strict=True)]
+        name = f"{key}, {ours} (KL {kl[0]:.1f}) - {theirs} (KL {kl[1]:.1f})"
+        by_seed(name, [one[key] - other[key] for one, other in pairs])
 
 
 def means(found):
