@@ -130,7 +130,9 @@ def _information(vae, data):
 
 
 def draw_weights(model, seed):
-    """Draw all kernels and tables anew, as large as they are: the same seed gives the same on every backend."""
+    """Draw all kernels and tables anew from normal distributions with the deviation that they have: the same seed gives
+    the same on every backend. The kernels of LSTMs, which Keras draws orthogonal, are no longer.
+    """
     generator = np.random.default_rng(seed)
     backbone = getattr(model.encoder, "backbone", None)
     pretrained = {id(weight) for weight in (() if backbone is None else backbone.weights)}

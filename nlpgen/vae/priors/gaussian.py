@@ -14,7 +14,7 @@ class GaussianFit(Scaled):
 
     Args:
         latent, seed: see `Prior`.
-        covariance: `"full"` or `"diagonal"`.
+        covariance: `"full"`, the default, or `"diagonal"`.
     """
 
     def __init__(self, latent, seed=0, covariance="full"):
@@ -54,8 +54,8 @@ class Mixture(Scaled):
 
     Args:
         latent, seed: see `Prior`.
-        components: how many.
-        covariance: `"full"` or `"diagonal"`.
+        components: how many, 10 by default.
+        covariance: `"full"`, the default, or `"diagonal"`.
     """
 
     def __init__(self, latent, seed=0, components=10, covariance="full"):
