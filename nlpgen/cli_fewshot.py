@@ -26,10 +26,10 @@ from nlpgen.prompts import (
     learning_curve,
     load_preset,
 )
-from nlpgen.prompts.comparison import figure_class
 from nlpgen.prompts.pattern import BRACES, FIELD, MASK, SEPARATOR
 from nlpgen.prompts.question import Question
 from nlpgen.tasks.fine_tuning import check_options
+from nlpgen.training.plot import figure_class
 
 
 class LabelledPET(PETClassifier):

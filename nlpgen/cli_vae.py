@@ -8,6 +8,7 @@ import keras
 from nlpgen.errors import InputError
 from nlpgen.text import WordPieceTokenizer
 from nlpgen.text.vocab_builder import build_vocab
+from nlpgen.training.plot import check_figure
 from nlpgen.vae import (
     BatchNormGaussian,
     Cyclical,
@@ -23,12 +24,25 @@ from nlpgen.vae import (
 from nlpgen.vae.decoders import DECODERS
 from nlpgen.vae.encoders import ENCODERS
 from nlpgen.vae.priors import PRIORS
+from nlpgen.vae.saving import check_folder
 
 
 def _fsq(size, levels):
     if size < 4 or size % 4:
         raise InputError(f"The size of fsq must be a multiple of 4, its numbers a slot. Received: --latent-size {size}")
-    return FiniteScalarQuantized((5 if levels is None else int(levels),) * 4, num_slots=size // 4)
+    return FiniteScalarQuantized((5 if levels is None else _whole(levels),) * 4, num_slots=size // 4)
+
+
+def _gaussian(size, strength):
+    if strength is not None:
+        raise InputError("The latent gaussian takes no --strength. Leave it out.")
+    return Gaussian(size)
+
+
+def _whole(strength):
+    if not strength.is_integer():
+        raise InputError(f"--strength is a number of codes or levels here, a whole number. Received: {strength:g}")
+    return int(strength)
 
 
 # What `--latent` may name: function of the size and of `--strength`, whose meaning the help says.
@@ -38,9 +52,9 @@ LATENTS = {
     "bn": lambda size, x: BatchNormGaussian(size, gamma=0.6 if x is None else x),
     "bn-symmetric": lambda size, x: BatchNormGaussian(size, tau=0.5 if x is None else x),
     "delta": lambda size, x: DeltaGaussian(size, delta=0.1 if x is None else x),
-    "gaussian": lambda size, x: Gaussian(size),
+    "gaussian": _gaussian,
     "entropic": lambda size, x: Entropic(size, weight=1.0 if x is None else x),
-    "vq": lambda size, x: VectorQuantized(size, num_codes=512 if x is None else int(x)),
+    "vq": lambda size, x: VectorQuantized(size, num_codes=512 if x is None else _whole(x)),
     "fsq": _fsq,
 }
 
@@ -98,7 +112,7 @@ def add_vae(verbs):
     _add_model(action)
     action.add_argument("--most-lines", type=int, default=500, metavar="N", help="default 500")
     action.add_argument("--samples", type=int, default=20, metavar="N", help="of z for each likelihood (default 20)")
-    action.add_argument("--plot", metavar="FILE", help="draw it, a PNG")
+    action.add_argument("--plot", metavar="FILE", help="draw it, e.g. vae.png")
     action.set_defaults(run=_diagnose)
 
 
@@ -109,11 +123,15 @@ def _add_model(action):
 
 
 def _train(options):
+    latent = LATENTS[options.latent](options.latent_size, options.strength)
+    check_folder(options.folder)  # what would fail at the end is said before
+    if options.prior:
+        PRIORS[options.prior](latent).check_installed()
     lines = _read(options.lines)
     validation = None if options.validation is None else _read(options.validation)
     vae = TextVAE(
         WordPieceTokenizer(build_vocab(lines, min_count=2 if len(lines) > 10_000 else 1)),
-        LATENTS[options.latent](options.latent_size, options.strength),
+        latent,
         options.encoder,
         options.decoder,
         options.inject,
@@ -128,9 +146,9 @@ def _train(options):
     )
     say = keras.callbacks.LambdaCallback(on_epoch_end=_say)
     vae.fit(lines, validation, callbacks=[say], state=options.state)
-    if options.prior:
-        vae.fit_prior(lines, options.prior, seed=options.seed)
     vae.save(options.folder)
+    if options.prior:
+        vae.fit_prior(lines, options.prior, seed=options.seed).save(options.folder)
 
 
 def _say(epoch, record):
@@ -147,6 +165,8 @@ def _interpolate(options):
 
 
 def _diagnose(options):
+    if options.plot:
+        check_figure(options.plot)
     found = TextVAE.load(options.model).diagnose(
         _read(options.lines), most_lines=options.most_lines, samples=options.samples
     )

@@ -1,9 +1,13 @@
 """`nlpgen vae` in this process."""
 
+import sys
+
 import pytest
 
+from nlpgen import TextVAE
 from nlpgen.cli import main
 from nlpgen.cli_vae import LATENTS
+from nlpgen.errors import InputError
 from nlpgen.vae.latents import DiscreteLatent
 from tests.vae.helpers import LINES
 
@@ -30,6 +34,34 @@ def test_train_sample_interpolate_diagnose(capsys, tmp_path):
     assert main(["vae", "diagnose", str(lines), "--model", folder, "--samples", "2", "--plot", str(plot)]) == 0
     assert "BatchNormGaussian(4) on 40 lines" in capsys.readouterr().out
     assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_model_is_kept_whatever_its_prior_does(capsys, tmp_path, monkeypatch):
+    (tmp_path / "lines.txt").write_text("\n".join(LINES), encoding="utf-8")
+    small = ["--encoder", "cnn", "--decoder", "cnn", "--hidden-size", "8", "--latent-size", "4", "--epochs", "1"]
+    train = ["vae", "train", str(tmp_path / "lines.txt"), str(tmp_path / "vae"), *small]
+
+    def fail(self, *_, **__):
+        raise InputError("no prior")
+
+    monkeypatch.setattr(TextVAE, "fit_prior", fail)
+    assert main([*train, "--prior", "gaussian"]) == 2
+    assert TextVAE.load(tmp_path / "vae").encode(LINES[0]).shape == (4,)
+    capsys.readouterr()
+    monkeypatch.setattr(TextVAE, "fit", fail)  # what follows is said before the training
+    assert main([*train, "--prior", "codes"]) == 2
+    assert "CodePrior is a prior of discrete latents" in capsys.readouterr().err
+    (tmp_path / "vae" / "notes.txt").write_text("mine", encoding="utf-8")
+    assert main(train) == 2
+    assert "holds notes.txt" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "sklearn.mixture", None)
+    assert main([*train[:3], str(tmp_path / "new"), *small, "--prior", "mixture"]) == 2
+    assert "needs scikit-learn" in capsys.readouterr().err
+    for latent, strength, message in (("gaussian", "2", "takes no --strength"), ("vq", "8.9", "a whole number")):
+        assert main([*train, "--latent", latent, "--strength", strength]) == 2
+        assert message in capsys.readouterr().err
+    assert main(["vae", "diagnose", str(tmp_path / "lines.txt"), "--plot", str(tmp_path / "no" / "vae.png")]) == 2
+    assert "there is no folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", LATENTS)

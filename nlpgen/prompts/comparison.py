@@ -1,16 +1,14 @@
 """What a few-shot comparison found: its runs, and the table, JSON and picture made of them."""
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
 from nlpgen.data import Leaks, class_balance
-from nlpgen.errors import NlpgenError
 from nlpgen.metrics import accuracy, combined_p, holm, macro_f1, mcnemar, mean_sd, paired_bootstrap
+from nlpgen.training.plot import figure_class, save_figure
 from nlpgen.version import __version__
 
 SHOWN_CLASSES = 10
@@ -111,10 +109,11 @@ class Comparison:
         """Draw mean accuracy and its standard deviation over runs against the number of labels.
 
         Args:
-            path: a PNG file; it is written beside and renamed. The clean rows count where `clean` is set.
+            path: of a picture, see `nlpgen.training.plot.save_figure`. The clean rows count where `clean` is set.
 
         Raises:
             NlpgenError: if matplotlib is missing.
+            OutputError: if the path cannot be written.
         """
         measure = "clean_accuracy" if self.clean else "accuracy"
         figure = figure_class()(figsize=(7, 4.5), layout="constrained")
@@ -135,10 +134,7 @@ class Comparison:
         axes.set_xticks(sizes, [str(size) for size in sizes], minor=False)
         axes.set(xlabel="labels", ylabel=f"accuracy, %{' (clean rows)' * self.clean}")
         axes.legend()
-        path = Path(path)
-        beside = path.with_name(f".{path.name}.new")
-        figure.savefig(beside, format="png", dpi=110)
-        os.replace(beside, path)
+        save_figure(figure, path)
 
     def _row(self, name, size):
         runs = self._runs(name, size)
@@ -208,19 +204,6 @@ class Comparison:
                 f"Differences in points and p on {rows}: paired bootstrap of the rows over the mean of the runs, and "
                 "McNemar's test run by run; both p corrected by Holm's method over the table."
             )
-
-
-def figure_class():
-    """Matplotlib's `Figure`.
-
-    Raises:
-        NlpgenError: if matplotlib is missing.
-    """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise NlpgenError("A picture needs matplotlib. Install it with: pip install 'nlpgen[plot]'") from error
-    return Figure
 
 
 def _take(values, rows):

@@ -1,7 +1,9 @@
-"""A picture of a training run (needs matplotlib: `pip install nlpgen[plot]`)."""
+"""Pictures: that of a training run, and how all are written (needs matplotlib: `pip install nlpgen[plot]`)."""
 
 import os
 from pathlib import Path
+
+from nlpgen.errors import NlpgenError, OutputError
 
 
 def plot_history(history, path):
@@ -9,11 +11,9 @@ def plot_history(history, path):
 
     Args:
         history: reports of `Run`.
-        path: a PNG file; it is written beside and renamed.
+        path: see `save_figure`.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 3.5), layout="constrained")
+    figure = figure_class()(figsize=(9, 3.5), layout="constrained")
     left, right = figure.subplots(1, 2)
     steps = [report["step"] for report in history]
     left.plot(steps, [report["loss"] for report in history])
@@ -25,7 +25,45 @@ def plot_history(history, path):
         right.plot([report["step"] for report in judged], values, label=name, lw=2 if name == "all" else 0.8)
     right.set(xlabel="step", ylabel="accuracy")
     right.legend(fontsize=7)
+    save_figure(figure, path)
+
+
+def figure_class():
+    """Matplotlib's `Figure`.
+
+    Raises:
+        NlpgenError: if matplotlib is missing.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise NlpgenError("A picture needs matplotlib. Install it with: pip install 'nlpgen[plot]'") from error
+    return Figure
+
+
+def check_figure(path):
+    """Raise an error if a picture cannot be written there; see `save_figure`."""
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise OutputError(f"{path} cannot be written: there is no folder {path.parent}. Make it first.")
+    known = figure_class()().canvas.get_supported_filetypes()
+    if path.suffix[1:].lower() not in known:
+        raise OutputError(f"{path}: a picture's name must end in one of {', '.join(f'.{each}' for each in known)}.")
+
+
+def save_figure(figure, path):
+    """Write a picture beside and rename it.
+
+    Args:
+        figure: of `figure_class`.
+        path: a file in an existing folder; its ending says the format, e.g. `.png` or `.pdf`.
+
+    Raises:
+        NlpgenError: if matplotlib is missing.
+        OutputError: if there is no such folder, or matplotlib knows no such format.
+    """
+    check_figure(path)
     path = Path(path)
     beside = path.with_name(f".{path.name}.new")
-    figure.savefig(beside, format="png", dpi=110)
+    figure.savefig(beside, format=path.suffix[1:].lower(), dpi=110)
     os.replace(beside, path)

@@ -3,6 +3,8 @@
 Times are in epochs, and may be fractions of one. Several callbacks can be given together, one schedule at most.
 """
 
+import inspect
+
 import keras
 import numpy as np
 
@@ -130,7 +132,7 @@ class AggressiveEncoder(keras.callbacks.Callback):
 
     def __init__(self, patience=15, most=100):
         super().__init__()
-        self.patience, self.most = _positive("patience", patience), _positive("most", most)
+        self.patience, self.most = _count("patience", patience), _count("most", most)
 
     def on_train_begin(self, logs=None):
         if "draw_batch" not in self.params:
@@ -172,14 +174,15 @@ class TwoStage(Schedule):
     https://arxiv.org/abs/1909.00868).
 
     Args:
-        pretraining: epochs of the auto-encoder.
+        pretraining: epochs of the auto-encoder, a whole number.
         rise: epochs in which the weight then goes from 0 to 1.
         nats, form: see `FreeBits`.
     """
 
     def __init__(self, pretraining, rise=10, nats=8.0, form="dimension"):
         super().__init__()
-        self.pretraining, self.rise = _positive("pretraining", pretraining), _positive("rise", rise)
+        self.pretraining, self.rise = _count("pretraining", pretraining), _positive("rise", rise)
+        self.nats, self.form = nats, form
         self._free_bits = FreeBits(nats, form)
 
     def set_model(self, model):
@@ -203,6 +206,23 @@ class TwoStage(Schedule):
 
     def _second_half(self):
         return [layer for layer in (self.model.decoder, self.model.projection, self.model.bag) if layer is not None]
+
+
+ANNEALING = {cls.__name__: cls for cls in (Constant, Linear, Cyclical, FreeBits, AggressiveEncoder, TwoStage)}
+
+
+def described(callback):
+    """`[class, arguments]` of one of `ANNEALING`, as JSON; `[class]` of another callback."""
+    name = type(callback).__name__
+    if type(callback) is not ANNEALING.get(name):
+        return [name]
+    return [name, {key: getattr(callback, key) for key in inspect.signature(type(callback)).parameters}]
+
+
+def _count(name, value):
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise InputError(f"`{name}` must be a whole number, 1 or more. Received: {value!r}")
+    return value
 
 
 def _positive(name, value):

@@ -8,10 +8,12 @@ import numpy as np
 
 from nlpgen.errors import CollapseWarning, InputError
 from nlpgen.metrics import BigramModel, bleu, distinct_n, self_bleu, token_f1
-from nlpgen.vae.information import importance_weighted, log_mean_exp, log_q_matrix, repeated
-from nlpgen.vae.latents import DiscreteLatent
+from nlpgen.tasks.fine_tuning import check_seed
+from nlpgen.text import check_texts
+from nlpgen.vae.information import importance_weighted, mutual_information
+from nlpgen.vae.latents import DiscreteLatent, Entropic, knn_entropy
 from nlpgen.vae.latents.sphere import SphericalLatent
-from nlpgen.vae.lines import Lines
+from nlpgen.vae.priors import Standard
 from nlpgen.vae.report import plot, report
 
 IGNORED = 0.1  # nats a text: with a smaller shuffle gap, z makes no difference that counts
@@ -27,15 +29,19 @@ class Diagnosis:
         most_lines: of how many lines, evenly spread.
         samples: of z for each text in the importance-weighted likelihood; published numbers have 500.
         generated: texts drawn from the prior; 0 for none.
-        seed: of the shuffle, and of what is drawn from the prior.
+        seed: of the shuffle, and of what is drawn from q(z|x) and the prior: equal calls give equal results.
 
     Attributes:
+        num_lines, num_tokens: what was measured: lines, and their tokens, ends included and starts not.
+        prior: class of the prior that texts are drawn from, `"Standard"` for the latent's own.
+        nll_prior: class of the prior that `nll` is under: `prior`, or `"Standard"` where that has no density over z.
         reconstruction: -log p(x|z), of a z drawn from q(z|x).
         kl: KL(q(z|x) ‖ p(z)); for codes, the logarithm of their number.
         kl_terms: the same by dimension, `(dimensions,)`.
         bound: reconstruction + kl, an upper bound of -log p(x).
-        nll: the importance-weighted bound, tighter than `bound`; under the fitted prior, where that has a density. NaN
-            where q has none.
+        nll: the importance-weighted bound, under `nll_prior`; tighter than `bound` if that is the latent's own. NaN
+            where q has no density.
+        num_samples: samples of z for each text in `nll`, as asked for.
         perplexity: `exp` of nll a token, ends included.
         mi: the mutual information of texts and z; at most `mi_ceiling`, the logarithm of the number of lines.
         marginal_kl: kl - mi, how far all posteriors together are from the prior.
@@ -46,7 +52,10 @@ class Diagnosis:
         exact, token_f1, bleu: of greedy reconstructions, from 0 to 1.
         forward_perplexity, reverse_perplexity: of generated texts under a bigram model of the lines, and the reverse;
             where texts all look alike, the second is high.
+        samples: the generated texts.
         self_bleu, distinct_1, distinct_2: of generated texts.
+        entropy_gap: of `Entropic`: how much less entropy the draws of all texts have than as many draws of N(0, I), by
+            the same estimate, `knn_entropy`, which is biased alike; else `None`.
         code_perplexity, used_codes: of a discrete latent: how many codes are in use, evenly counted, and their share.
 
     Raises:
@@ -61,19 +70,19 @@ class Diagnosis:
         wrong = [f"{name}={n!r}" for name, (n, low) in least.items() if not isinstance(n, int) or n < low]
         if wrong:
             raise InputError(f"Expected most_lines >= 2, samples >= 1 and generated >= 0. Received: {', '.join(wrong)}")
-        lines = list(lines)
+        check_seed(seed)
+        lines = check_texts(lines, "lines")
         if len(lines) < 2:
             raise InputError(f"Give two lines or more. Received: {len(lines)}")
         chosen = np.unique(np.linspace(0, len(lines) - 1, min(most_lines, len(lines))).astype(int))
-        self._vae, self._lines = vae, [lines[i] for i in chosen]
-        self._latent, self.num_lines = vae.model_.latent, len(chosen)
-        data = Lines(vae.tokenizer, self._lines, vae.longest_)
+        self._vae, self._latent, self.num_lines = vae, vae.model_.latent, len(chosen)
+        data = vae._lines([lines[i] for i in chosen])
         self._posterior = posterior = vae.posteriors(data)
-        z = vae.draw(posterior)
-        self._measure_bounds(data, posterior, z, samples)
-        self._measure_information(posterior, z)
+        z, *more = vae.draw(posterior, seed, 1 + samples)
+        self._measure_bounds(data, posterior, z, more)
+        self._measure_information(posterior, z, seed)
         self._measure_use(data, z, seed)
-        self._measure_texts(generated, seed)
+        self._measure_texts(data, generated, seed)
         if self.shuffle_gap < IGNORED:
             advice = "Take a latent that cannot collapse (BatchNormGaussian, VonMisesFisher), anneal the KL, or weaken"
             if self.kl > 1:
@@ -92,7 +101,14 @@ class Diagnosis:
 
     def plot(self, path):
         """Draw training curves, KL by dimension, use of z by position, and a map of the latent space in two dimensions
-        with the balls of the posteriors and the way between two texts (a PNG; needs the extra `plot`).
+        with the balls of the posteriors and the way between two texts.
+
+        Args:
+            path: a file in an existing folder; its ending says the format, e.g. `.png` or `.pdf`.
+
+        Raises:
+            NlpgenError: if matplotlib is missing (extra `plot`).
+            OutputError: if there is no such folder, or matplotlib knows no such format.
         """
         plot(self, path)
 
@@ -110,7 +126,7 @@ class Diagnosis:
         far = int(np.argmax(np.square(mean - mean[0]).sum(axis=1)))
         return self._latent.interpolate(mean[0], mean[far], 9)
 
-    def _measure_bounds(self, data, posterior, z, samples):
+    def _measure_bounds(self, data, posterior, z, more):
         vae, latent = self._vae, self._latent
         self._own = vae.token_losses(data, z)
         terms = keras.ops.convert_to_numpy(latent.kl_terms(posterior))
@@ -119,37 +135,40 @@ class Diagnosis:
         self.kl = float(terms.sum(axis=1).mean())
         self.bound = self.reconstruction + self.kl
         self.num_tokens = data.num_tokens
-        nll = self._importance_weighted(data, posterior, samples) if math.isfinite(self.kl) else np.nan
+        self.prior = self.nll_prior = type(vae.prior_).__name__
+        if not hasattr(vae.prior_, "log_prob") or isinstance(latent, SphericalLatent):
+            self.nll_prior = Standard.__name__
+        nll = self._importance_weighted(data, posterior, more) if math.isfinite(self.kl) else np.nan
         self.nll = float(np.mean(nll))
         with np.errstate(over="ignore"):  # infinite under a prior that does not know such z
             self.perplexity = float(np.exp(self.nll * len(data) / data.num_tokens))
-        self.num_samples = samples
+        self.num_samples = len(more)
 
-    def _importance_weighted(self, data, posterior, samples):
-        """-log p(x) of every text."""
-        samples = 1 if isinstance(self._latent, DiscreteLatent) else samples
-        rows = Lines.of([row for row in data.rows for _ in range(samples)])
-        many = repeated(posterior, samples)
-        z = self._vae.draw(many)
-        likelihood = -np.array([row.sum() for row in self._vae.token_losses(rows, z)])
-        log_q = keras.ops.convert_to_numpy(self._latent.log_q(keras.ops.convert_to_tensor(z), many))
-        shape = len(data), samples
-        return -importance_weighted((likelihood + self._log_prior(z)).reshape(shape), log_q.reshape(shape))
+    def _importance_weighted(self, data, posterior, draws):
+        """-log p(x) of every text, from several draws of z."""
+        log_joint, log_q = [], []
+        for z in draws[:1] if isinstance(self._latent, DiscreteLatent) else draws:
+            likelihood = -np.array([row.sum() for row in self._vae.token_losses(data, z)])
+            log_joint.append(likelihood + self._log_prior(z))
+            log_q.append(keras.ops.convert_to_numpy(self._latent.log_q(keras.ops.convert_to_tensor(z), posterior)))
+        return -importance_weighted(np.stack(log_joint, axis=1), np.stack(log_q, axis=1))
 
     def _log_prior(self, z):
-        prior = self._vae.prior_
-        if hasattr(prior, "log_prob") and not isinstance(self._latent, SphericalLatent):
-            return prior.log_prob(z)
+        if self.nll_prior != Standard.__name__:
+            return self._vae.prior_.log_prob(z)
         return keras.ops.convert_to_numpy(self._latent.log_p(keras.ops.convert_to_tensor(z)))
 
-    def _measure_information(self, posterior, z):
+    def _measure_information(self, posterior, z, seed):
         latent = self._latent
         self.mi_ceiling = math.log(self.num_lines)
-        self.mi = math.nan
-        if math.isfinite(self.kl):
-            matrix = log_q_matrix(latent, posterior, z)
-            self.mi = float(np.mean(np.diag(matrix) - log_mean_exp(matrix, axis=1)))
+        self.mi = mutual_information(latent, posterior, z) if math.isfinite(self.kl) else math.nan
         self.marginal_kl = self.kl - self.mi
+        self.entropy_gap = None
+        if isinstance(latent, Entropic):
+            normal, ours = (
+                float(knn_entropy(keras.ops.convert_to_tensor(x))) for x in (latent.sample_prior(len(z), seed), z)
+            )
+            self.entropy_gap = normal - ours
         means = keras.ops.convert_to_numpy(latent.mean(posterior))
         self.active_units = int((means.var(axis=0) > ACTIVE).sum())
         self.code_perplexity = self.used_codes = None
@@ -170,10 +189,10 @@ class Diagnosis:
         longest = max(map(len, gaps))
         self.gap_by_position = np.array([np.mean([gap[i] for gap in gaps if len(gap) > i]) for i in range(longest)])
 
-    def _measure_texts(self, generated, seed):
+    def _measure_texts(self, data, generated, seed):
         vae, tokens = self._vae, self._vae.tokenizer.tokens
-        cut = [tokens(row[1:-1]) for row in Lines(vae.tokenizer, self._lines, vae.longest_).rows]
-        again = [tokens(row) for row in vae.tokenizer.ids(vae.reconstruct(self._lines))]
+        cut = [tokens(row[1:-1]) for row in data.rows]
+        again = [tokens(row) for row in vae.tokenizer.ids(vae.decode(self._latent.mean(self._posterior)))]
         pairs = list(zip(again, cut, strict=True))
         self.exact = float(np.mean([a == b for a, b in pairs]))
         self.token_f1 = float(np.mean([token_f1(a, b) for a, b in pairs]))

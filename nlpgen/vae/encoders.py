@@ -132,7 +132,8 @@ class BackboneEncoder(keras.layers.Layer):
         self.pooling.build((*ids_shape, self.hidden_size))
 
     def call(self, token_ids, padding_mask, training=False):
-        return self.pooling(self.backbone({"token_ids": token_ids}, training=training), padding_mask)
+        inputs = {"token_ids": token_ids, "padding_mask": padding_mask}
+        return self.pooling(self.backbone(inputs, training=training), padding_mask)
 
 
 ENCODERS = {"lstm": LSTMEncoder, "cnn": CNNEncoder, "transformer": TransformerEncoder}

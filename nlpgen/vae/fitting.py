@@ -1,5 +1,6 @@
 """The training loop of text auto-encoders."""
 
+import hashlib
 import math
 import time
 
@@ -8,10 +9,10 @@ import numpy as np
 
 from nlpgen.errors import InputError, TrainingDiverged
 from nlpgen.training import KeptRun, WarmupStableDecay
-from nlpgen.vae.annealing import AggressiveEncoder, Schedule
+from nlpgen.vae.annealing import AggressiveEncoder, FreeBits, Schedule, described
 from nlpgen.vae.information import mutual_information
 from nlpgen.vae.latents import Latent
-from nlpgen.vae.options import OBJECTS, annealing_of
+from nlpgen.vae.options import OBJECTS
 
 CALIBRATION = 2048  # texts whose features give the moments of batch normalization
 FREE = ("epochs", "patience", "verbose")  # what a run that goes on may change
@@ -43,12 +44,24 @@ def train(vae, data, held_out, callbacks, state=None):
     }
     listeners = keras.callbacks.CallbackList(callbacks, model=model)
     listeners.set_params(params)
-    full = max([s.weight(vae.epochs, vae.epochs) for s in callbacks if isinstance(s, Schedule)], default=1.0)
+    schedules = [each for each in callbacks if isinstance(each, Schedule)]
+
+    def weight(epochs):
+        """Of the KL when so many epochs are over."""
+        return max([each.weight(epochs, vae.epochs) for each in schedules], default=1.0)
+
+    def worth(record):
+        """What epochs are compared by: first whether the KL had its full weight at the end, then what is minimised."""
+        reached = max(record["kl_weight"], weight(record["epoch"]))  # at the last step, or just behind it
+        kl = record["validation_kl"] if model.latent.kl_in_loss else 0.0
+        return reached >= weight(vae.epochs) - 1e-6, -record["validation_reconstruction"] - kl
+
     listeners.on_train_begin()  # before the state is read: a schedule may keep the first weights
-    kept, best = None if state is None else KeptRun(state, model, generator, _settings(vae, data, callbacks)), None
-    if kept is not None:
+    kept, best = None, None
+    if state is not None:
+        kept = KeptRun(state, model, generator, _settings(vae, data, held_out, callbacks))
         vae.history_, found = kept.resumed()
-        best = None if found is None else (_worth(vae.history_[found[0] - 1], full), *found)
+        best = None if found is None else (worth(vae.history_[found[0] - 1]), *found)
     for epoch in range(len(vae.history_), vae.epochs):
         if best is not None and vae.patience is not None and best[0][0] and epoch - best[1] >= vae.patience:
             break
@@ -57,8 +70,9 @@ def train(vae, data, held_out, callbacks, state=None):
         if held_out is not None:
             terms = vae.terms(held_out)
             record |= {f"validation_{name}": float(values.mean()) for name, values in terms.items()}
-            if best is None or _worth(record, full) > best[0]:
-                best = _worth(record, full), epoch + 1, model.get_weights()
+            if best is None or worth(record) > best[0]:
+                best = worth(record), epoch + 1, model.get_weights()
+        record = {name: x for name, x in record.items() if math.isfinite(x)}  # q of a point has no KL
         vae.history_.append(record)
         listeners.on_epoch_end(epoch, record)
         if vae.verbose:
@@ -70,23 +84,23 @@ def train(vae, data, held_out, callbacks, state=None):
         model.set_weights(best[2])
 
 
-def _worth(record, full):
-    """What epochs are compared by: first whether the KL had its full weight at the end, then the bound."""
-    return record["kl_weight"] >= full - 1e-6, -record["validation_reconstruction"] - record["validation_kl"]
-
-
-def _settings(vae, data, callbacks):
+def _settings(vae, data, held_out, callbacks):
     """What must be equal for a stopped run to go on, as JSON."""
     if any(isinstance(each, AggressiveEncoder) for each in callbacks):
         raise InputError("A run with AggressiveEncoder cannot be kept in `state`. Leave out one of them.")
     values = {name: value for name, value in vae.get_params().items() if name not in (*OBJECTS, *FREE)}
     latent, encoder = vae.model_.latent, vae.encoder
     return values | {
-        "lines": len(data),
+        "lines": _fingerprint(data),
+        "validation_data": None if held_out is None else _fingerprint(held_out),
         "latent": [type(latent).__name__, {k: v for k, v in latent.get_config().items() if k != "name"}],
         "encoder": encoder if isinstance(encoder, str) else encoder.model_type,
-        "annealing": [type(each).__name__ for each in annealing_of(vae)],
+        "annealing": [described(each) for each in callbacks if isinstance(each, Schedule | FreeBits)],
     }
+
+
+def _fingerprint(data):
+    return f"{len(data)} lines, SHA-256 {hashlib.sha256(repr(data.rows).encode()).hexdigest()[:16]}"
 
 
 def _epoch(vae, epoch, data, generator, schedule, listeners):
@@ -116,7 +130,9 @@ def _information(vae, data):
 
 
 def draw_weights(model, seed):
-    """Draw all kernels and tables anew, as large as they are: the same seed gives the same on every backend."""
+    """Draw all kernels and tables anew from normal distributions with the deviation that they have: the same seed gives
+    the same on every backend. The kernels of LSTMs, which Keras draws orthogonal, are no longer.
+    """
     generator = np.random.default_rng(seed)
     backbone = getattr(model.encoder, "backbone", None)
     pretrained = {id(weight) for weight in (() if backbone is None else backbone.weights)}

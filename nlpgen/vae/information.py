@@ -53,8 +53,3 @@ def importance_weighted(log_joint, log_q):
 def log_mean_exp(x, axis):
     highest = np.max(x, axis=axis, keepdims=True)
     return np.squeeze(highest, axis) + np.log(np.mean(np.exp(x - highest), axis=axis))
-
-
-def repeated(posterior, times):
-    """Every row of a posterior several times, one after the other."""
-    return {name: ops.repeat(x, times, axis=0) for name, x in posterior.items()}

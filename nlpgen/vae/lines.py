@@ -1,6 +1,8 @@
 """Lines of text to batches of arrays and back."""
 
+import inspect
 import warnings
+from pathlib import Path
 
 import numpy as np
 
@@ -8,6 +10,7 @@ from nlpgen.errors import InputError, InputWarning
 from nlpgen.text import check_texts, pad, shuffled_batches
 
 STEP = 4  # lengths of batches are multiples of this, or that of the longest text
+PACKAGE = str(Path(__file__).parents[1])
 
 
 def start_id(tokenizer):
@@ -21,30 +24,31 @@ class Lines:
     Args:
         tokenizer: a `Tokenizer`.
         lines: strings.
-        max_length: most tokens of a row; longer texts are cut, with a warning.
+        max_length: most tokens of a row; longer texts are cut.
+        name: of the lines, for errors.
+        limit: what `max_length` is, for the warning.
 
     Raises:
         InputError: if there is no line, or one is no string or has no token.
+
+    Warns:
+        InputWarning: if lines are cut.
     """
 
-    def __init__(self, tokenizer, lines, max_length):
-        lines = check_texts(lines, "lines")
+    def __init__(self, tokenizer, lines, max_length, name="lines", limit="`max_length`"):
+        lines = check_texts(lines, name)
         if not lines:
-            raise InputError("Give one line of text or more. Received: an empty list")
+            raise InputError(f"`{name}` must have one line of text or more. Received: an empty list")
         first, last = start_id(tokenizer), tokenizer.eos_id
         rows = tokenizer.ids(lines)
         empty = [i for i, row in enumerate(rows) if not row]
         if empty:
             raise InputError(
-                f"`lines[{empty[0]}]` has no token ({len(empty)} such lines): {lines[empty[0]]!r:.60}. Leave them out."
+                f"`{name}[{empty[0]}]` has no token ({len(empty)} such lines): {lines[empty[0]]!r:.60}. Leave them out."
             )
         long = sum(len(row) > max_length - 2 for row in rows)
         if long:
-            warnings.warn(
-                f"{long} of {len(rows)} lines have more than {max_length - 2} tokens and are cut there (`max_length`).",
-                InputWarning,
-                stacklevel=3,
-            )
+            warn(f"{long} of {len(rows)} lines have more than {max_length - 2} tokens and are cut there ({limit}).")
         self.rows = [[first, *row[: max_length - 2], last] for row in rows]
         self.lengths = np.array([len(row) for row in self.rows])
 
@@ -92,3 +96,10 @@ class Lines:
         for at in range(0, len(order), batch_size):
             indices = order[at : at + batch_size]
             yield indices, self.batch(indices)
+
+
+def warn(text):
+    """Warn of texts, at the line outside of this package that gave them."""
+    files = [frame.filename for frame in inspect.stack(0)]
+    level = next((i for i, file in enumerate(files, 1) if not file.startswith(PACKAGE)), 2)
+    warnings.warn(text, InputWarning, stacklevel=level)

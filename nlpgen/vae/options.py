@@ -1,17 +1,19 @@
 """Whether the arguments of a `TextVAE` can be used, all at once."""
 
 import math
+import warnings
 
 import keras
 
-from nlpgen.errors import InputError
+from nlpgen.errors import InputError, InputWarning
 from nlpgen.models import Backbone
 from nlpgen.tasks.fine_tuning import check_seed
 from nlpgen.text import Tokenizer
-from nlpgen.vae.annealing import Schedule
+from nlpgen.vae.annealing import FreeBits, Schedule, TwoStage
 from nlpgen.vae.decoders import DECODERS
 from nlpgen.vae.encoders import ENCODERS
 from nlpgen.vae.latents import Latent
+from nlpgen.vae.latents.sphere import SphericalLatent
 
 OBJECTS = ("tokenizer", "latent", "encoder", "annealing")  # arguments that are no values of JSON
 COUNTS = ("embedding_size", "hidden_size", "num_layers", "epochs", "batch_size", "patience")
@@ -23,11 +25,13 @@ def annealing_of(vae):
 
 
 def check_options(vae):
-    """Raise `InputError` with all arguments that cannot be used."""
+    """Raise `InputError` with all arguments that cannot be used; warn of those that change nothing."""
     check_seed(vae.seed)
     found = [*_problems_of_parts(vae), *_problems_of_numbers(vae)]
     if found:
         raise InputError("The options of TextVAE are wrong:\n  " + "\n  ".join(found) + "\nCorrect them.")
+    for text in _without_effect(vae):
+        warnings.warn(f"{text}. Leave it out.", InputWarning, stacklevel=3)
 
 
 def _problems_of_parts(vae):
@@ -51,6 +55,16 @@ def _problems_of_parts(vae):
         yield f"`annealing` must be callbacks, one schedule at most: {vae.annealing!r:.80}"
 
 
+def _without_effect(vae):
+    if vae.word_dropout and not DECODERS[vae.decoder].reads_tokens:
+        yield f"`word_dropout` changes nothing: the decoder {vae.decoder!r} reads no tokens"
+    latent = vae.latent
+    fixed = latent is None or not latent.kl_in_loss or (isinstance(latent, SphericalLatent) and not latent.learned)
+    scales = [each for each in annealing_of(vae) if isinstance(each, Schedule | FreeBits)]
+    if fixed and scales and not any(isinstance(each, TwoStage) for each in scales):
+        yield "`annealing` changes nothing: the KL of this latent is not trained"
+
+
 def _problems_of_numbers(vae):
     for name in COUNTS:
         value = getattr(vae, name)
@@ -59,10 +73,14 @@ def _problems_of_numbers(vae):
     if not isinstance(vae.max_length, int) or vae.max_length < 3:
         yield f"`max_length` must be a whole number, 3 or more: {vae.max_length!r}"
     for name in ("dropout", "word_dropout"):
-        if not 0 <= getattr(vae, name) < 1:
+        if not (_is_number(getattr(vae, name)) and 0 <= getattr(vae, name) < 1):
             yield f"`{name}` must be 0 or more and below 1: {getattr(vae, name)!r}"
     for name in ("learning_rate", "clip"):
-        if not 0 < getattr(vae, name) < math.inf:
+        if not (_is_number(getattr(vae, name)) and 0 < getattr(vae, name) < math.inf):
             yield f"`{name}` must be a number above 0: {getattr(vae, name)!r}"
-    if not vae.bag_of_words >= 0:
+    if not (_is_number(vae.bag_of_words) and vae.bag_of_words >= 0):
         yield f"`bag_of_words` must be 0 or more: {vae.bag_of_words!r}"
+
+
+def _is_number(value):
+    return isinstance(value, int | float) and not isinstance(value, bool)

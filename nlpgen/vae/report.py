@@ -1,10 +1,10 @@
 """A diagnosis as text and as a picture."""
 
 import math
-import os
-from pathlib import Path
 
 import numpy as np
+
+from nlpgen.training.plot import figure_class, save_figure
 
 
 def report(found):
@@ -14,8 +14,9 @@ def report(found):
         f"{type(latent).__name__}({latent.size}) on {found.num_lines} lines, {found.num_tokens} tokens; nats a line",
         f"reconstruction      {found.reconstruction:9.2f}",
         f"KL                  {found.kl:9.2f}",
-        f"bound               {found.bound:9.2f}   reconstruction + KL",
-        f"NLL                 {found.nll:9.2f}   importance-weighted, {found.num_samples} samples",
+        f"bound               {found.bound:9.2f}   reconstruction + KL, to the latent's own prior",
+        f"NLL                 {found.nll:9.2f}   importance-weighted, {found.num_samples} samples, under "
+        + ("the latent's own prior" if found.nll_prior == "Standard" else f"{found.nll_prior}: may exceed the bound"),
         f"perplexity          {found.perplexity:9.2f}   of the NLL, a token",
         f"mutual information  {found.mi:9.2f}   at most log {found.num_lines} = {found.mi_ceiling:.2f}"
         + ("; at its ceiling: give more lines" if found.mi > found.mi_ceiling - 0.1 else ""),
@@ -25,6 +26,11 @@ def report(found):
         f"active units        {found.active_units:6d}/{latent.size}"
         + (f"   says nothing here: {latent.unit_note}" if latent.unit_note else ""),
     ]
+    if len(found.kl_terms) > 1:
+        quartiles = " ".join(f"{x:.3f}" for x in np.quantile(found.kl_terms, (0, 0.25, 0.5, 0.75, 1)))
+        lines.insert(3, f"KL by dimension     {quartiles}   least, quartiles, most")
+    if found.entropy_gap is not None:
+        lines.append(f"entropy gap         {found.entropy_gap:9.2f}   to as many draws of N(0, I); 0: z is like them")
     if found.code_perplexity is not None:
         lines.append(f"codes in use        {found.used_codes:9.1%}   perplexity {found.code_perplexity:.1f}")
     lines += [
@@ -32,6 +38,8 @@ def report(found):
     ]
     if not math.isnan(found.reverse_perplexity):
         lines += [
+            f"samples             {len(found.samples):9d}   from "
+            + ("the latent's own prior" if found.prior == "Standard" else f"the fitted {found.prior}"),
             f"forward perplexity  {found.forward_perplexity:9.1f}   of samples, under bigrams of the lines",
             f"reverse perplexity  {found.reverse_perplexity:9.1f}   of the lines, under bigrams of the samples",
             f"self-BLEU           {found.self_bleu:9.3f}   distinct-1 {found.distinct_1:.3f}, "
@@ -42,9 +50,7 @@ def report(found):
 
 def plot(found, path):
     """Draw a `Diagnosis`; see `Diagnosis.plot`."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11, 7), layout="constrained")
+    figure = figure_class()(figsize=(11, 7), layout="constrained")
     (training, dimensions), (positions, space) = figure.subplots(2, 2)
     _draw_training(training, found._vae.history_)
     order = np.sort(found.kl_terms)[::-1]
@@ -53,10 +59,7 @@ def plot(found, path):
     positions.bar(np.arange(1, len(found.gap_by_position) + 1), found.gap_by_position)
     positions.set(xlabel="token", ylabel="shuffle gap, nats")
     _draw_space(space, *found.means(), found.path())
-    path = Path(path)
-    beside = path.with_name(f".{path.name}.new")
-    figure.savefig(beside, format="png", dpi=110)
-    os.replace(beside, path)
+    save_figure(figure, path)
 
 
 def _draw_training(axes, history):

@@ -4,15 +4,30 @@ import re
 from pathlib import Path
 
 import numpy as np
+from keras.saving import get_registered_name, get_registered_object
 
 from nlpgen.checkpoints import catalog
-from nlpgen.checkpoints.files import existing_folder, read_json, replaced_folder, sha256, write_json
+from nlpgen.checkpoints.files import (
+    check_replaceable,
+    existing_folder,
+    read_json,
+    replaced_folder,
+    sha256,
+    write_json,
+)
 from nlpgen.checkpoints.safetensors import SafetensorsFile, write_safetensors
-from nlpgen.errors import CheckpointCorrupt, CheckpointNotFound, ConfigError, InputError, WeightsMismatch
+from nlpgen.errors import (
+    CheckpointCorrupt,
+    CheckpointNotFound,
+    ConfigError,
+    InputError,
+    NlpgenError,
+    WeightsMismatch,
+)
 from nlpgen.models import ARCHITECTURES
 from nlpgen.text import read_tokenizer
-from nlpgen.vae import latents
-from nlpgen.vae.options import OBJECTS
+from nlpgen.vae.annealing import ANNEALING, described
+from nlpgen.vae.options import OBJECTS, annealing_of
 from nlpgen.vae.priors import PRIORS
 from nlpgen.version import __version__
 
@@ -21,11 +36,18 @@ OURS = re.compile(r"vae\.json|vae\.safetensors|README\.md|vocab\.txt|tokenizer.*
 FORMAT_VERSION = 1
 
 
+def check_folder(folder):
+    """Raise `OutputError` if `save_vae` may not write there."""
+    check_replaceable(folder, _is_ours)
+
+
 def save_vae(vae, folder, dtype="float32"):
     """Write a fitted `TextVAE`; see `TextVAE.save`."""
     if dtype not in ("float32", "float16"):
         raise InputError(f"`dtype` must be 'float32' or 'float16'. Received: {dtype!r}")
-    model = vae.model_
+    model, latent = vae.model_, get_registered_name(type(vae.model_.latent))
+    if get_registered_object(latent) is None:
+        raise InputError(f"{latent} cannot be saved. Decorate it with `keras.saving.register_keras_serializable()`.")
     tensors = {name: _cast(name, weight, dtype) for name, weight in _named(model).items()}
     tensors |= {f"prior.{name}": np.asarray(x, "float32") for name, x in vae.prior_.to_arrays().items()}
     params = {name: value for name, value in vae.get_params().items() if name not in OBJECTS}
@@ -34,13 +56,14 @@ def save_vae(vae, folder, dtype="float32"):
         "nlpgen_version": __version__,
         "params": params,
         "encoder": vae.encoder if isinstance(vae.encoder, str) else _backbone_config(model.encoder.backbone),
-        "latent": {"class": type(model.latent).__name__, "config": model.latent.get_config()},
+        "latent": {"class": latent, "config": model.latent.get_config()},
+        "annealing": [described(each) for each in annealing_of(vae) if type(each) in ANNEALING.values()],
         "prior": {"kind": _kind(vae.prior_), "options": vae.prior_.options()},
         "longest": vae.longest_,
         "history": vae.history_,
     }
     needs = sum(tensor.nbytes for tensor in tensors.values())
-    with replaced_folder(folder, lambda name: OURS.fullmatch(name) is not None, needs) as work:
+    with replaced_folder(folder, _is_ours, needs) as work:
         for name, content in vae.tokenizer.files().items():
             (work / name).write_bytes(content)
         write_safetensors(work / WEIGHTS, tensors)
@@ -61,20 +84,44 @@ def load_vae(cls, name_or_folder):
     tokenizer = read_tokenizer(folder)
     if tokenizer is None:
         raise CheckpointNotFound(f"{folder} has no vocabulary. Take the whole folder again.")
-    encoder = about["encoder"]
+    try:
+        vae = _untrained(cls, about, tokenizer)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        what = str(error) if isinstance(error, NlpgenError) else repr(error)
+        raise ConfigError(f"{folder / ABOUT} is not as TextVAE.save writes it: {what}. Take it again.") from error
+    tensors = SafetensorsFile(folder / WEIGHTS)
+    _load_weights(vae.model_, tensors, folder)
+    names = [name for name in tensors if name.startswith("prior.")]
+    vae.prior_.from_arrays({name.removeprefix("prior."): tensors[name] for name in names})
+    return vae
+
+
+def _untrained(cls, about, tokenizer):
+    """The `TextVAE` that `vae.json` speaks of, with its model and prior, before their weights are read."""
+    encoder, name = about["encoder"], about["latent"]["class"]
     if not isinstance(encoder, str):
         architecture = ARCHITECTURES[encoder["model_type"]]
         encoder = architecture(architecture.config_class.from_dict(encoder["config"]))
         encoder.tokenizer = tokenizer
-    latent = getattr(latents, about["latent"]["class"]).from_config(about["latent"]["config"])
-    vae = cls(tokenizer, latent=latent, encoder=encoder, **about["params"])
-    model, tensors = vae.new_model(about["longest"]), SafetensorsFile(folder / WEIGHTS)
-    _load_weights(model, tensors, folder)
-    vae.model_, vae.longest_, vae.history_, vae._methods = model, about["longest"], about["history"], {}
-    arrays = {name.removeprefix("prior."): tensors[name] for name in tensors if name.startswith("prior.")}
-    prior = PRIORS[about["prior"]["kind"]](model.latent, **about["prior"]["options"])
-    vae.prior_ = prior.from_arrays(arrays)
+    latent = get_registered_object(name)
+    if latent is None:
+        raise ConfigError(f"no latent is registered as {name!r}; import the module of its class first")
+    annealing = [ANNEALING[callback](**options) for callback, options in about["annealing"]]
+    vae = cls(
+        tokenizer,
+        latent=latent.from_config(about["latent"]["config"]),
+        encoder=encoder,
+        annealing=annealing,
+        **about["params"],
+    )
+    vae.longest_, vae.history_, vae._methods = about["longest"], about["history"], {}
+    vae.model_ = vae.new_model(vae.longest_)
+    vae.prior_ = PRIORS[about["prior"]["kind"]](vae.model_.latent, **about["prior"]["options"])
     return vae
+
+
+def _is_ours(name):
+    return OURS.fullmatch(name) is not None
 
 
 def _find(name_or_folder):

@@ -7,7 +7,8 @@ import numpy as np
 
 from nlpgen.errors import InputError
 from nlpgen.estimator import Estimator
-from nlpgen.tasks.fine_tuning import copy_of_backbone, seed_dropout
+from nlpgen.tasks.fine_tuning import check_seed, copy_of_backbone, seed_dropout
+from nlpgen.text import check_texts
 from nlpgen.vae.autoencoder import TextAutoencoder
 from nlpgen.vae.decoders import DECODERS
 from nlpgen.vae.decoding import Method
@@ -15,7 +16,7 @@ from nlpgen.vae.diagnostics import Diagnosis
 from nlpgen.vae.encoders import ENCODERS, BackboneEncoder
 from nlpgen.vae.fitting import draw_weights, train
 from nlpgen.vae.latents import VonMisesFisher
-from nlpgen.vae.lines import Lines, start_id
+from nlpgen.vae.lines import Lines, start_id, warn
 from nlpgen.vae.options import annealing_of, check_options
 from nlpgen.vae.priors import PRIORS, Standard
 from nlpgen.vae.saving import load_vae, save_vae
@@ -29,7 +30,8 @@ class TextVAE(Estimator):
 
     Args:
         tokenizer: a `Tokenizer`; with a pretrained encoder, its tokenizer.
-        latent: a `Latent`, of which each `fit` trains a copy; `VonMisesFisher(32, target_kl=8.0)` by default.
+        latent: a `Latent`, of which each `fit` trains a copy whose seed is that of the TextVAE;
+            `VonMisesFisher(32, target_kl=8.0)` by default.
         encoder: `"lstm"`, `"cnn"`, `"transformer"`, or a pretrained backbone such as `Bert`, of which a copy is trained
             further.
         decoder: `"lstm"`, `"transformer"`, or `"cnn"`, which writes all tokens at once from z alone.
@@ -44,7 +46,7 @@ class TextVAE(Estimator):
         learning_rate: of Adam; it rises over the first twentieth of the steps, and falls to zero over the last third.
         clip: largest norm of all gradients together.
         patience: epochs without a better bound on the validation data after which training ends; `None` for all.
-        seed: of first values, order of the lines, dropout and samples.
+        seed: of first values, order of the lines, dropout, and the samples of the latent in training.
         verbose: whether a line is printed for each epoch.
 
     Attributes:
@@ -110,6 +112,9 @@ class TextVAE(Estimator):
     def load(cls, name_or_folder):
         """Read what `save` wrote, or an embedded model such as `"poem-vae"`.
 
+        Callbacks of `annealing` that are not of nlpgen are left out. A latent's class that is not of nlpgen must be
+        registered by `keras.saving.register_keras_serializable`, and imported.
+
         Raises:
             CheckpointNotFound, CheckpointCorrupt, ConfigError, WeightsMismatch: with the file and what is wrong.
         """
@@ -135,7 +140,8 @@ class TextVAE(Estimator):
         Args:
             lines: strings.
             validation_data: further lines. Of the epochs that ended with the full weight of the KL, the weights of the
-                one with the best bound (reconstruction and KL) there are kept.
+                one with the best bound there are kept: reconstruction and KL, or the former alone where the KL is not
+                trained (`Latent.kl_in_loss`).
             callbacks: further callbacks of Keras.
             state: a folder that keeps the run after each epoch: called again with the same lines and options, `fit`
                 goes on from there, and with `epochs` lowered to what was done it ends with its best.
@@ -146,10 +152,15 @@ class TextVAE(Estimator):
         Raises:
             InputError: if lines or options are wrong, or the state is of a run with others.
             TrainingDiverged: if the loss is no longer a number.
+
+        Warns:
+            InputWarning: if lines are cut, or an option changes nothing.
         """
         check_options(self)
         data = Lines(self.tokenizer, lines, self.max_length)
-        held_out = None if validation_data is None else Lines(self.tokenizer, validation_data, self.max_length)
+        held_out = None
+        if validation_data is not None:
+            held_out = Lines(self.tokenizer, validation_data, self.max_length, "validation_data")
         longest = max(int(each.lengths.max()) for each in (data, held_out) if each is not None)
         with seeded(self.seed):
             model = self.new_model(longest)
@@ -167,24 +178,39 @@ class TextVAE(Estimator):
         Args:
             lines: strings, those of the training for instance.
             kind: a key of `nlpgen.vae.priors.PRIORS`, `"standard"` for the latent's own prior.
-            seed: of the training.
+            seed: of the draws and of the training.
             options: of its class.
 
         Returns:
             The TextVAE.
 
         Raises:
-            InputError: if there is no such prior, or it does not fit the latent.
+            InputError: if there is no such prior, it has no such option, or it does not fit the latent.
+            NlpgenError: if it needs a package that is missing.
         """
         self._check_fitted()
+        check_seed(seed)
         if kind not in PRIORS:
             raise InputError(f"`kind` must be one of {', '.join(map(repr, PRIORS))}. Received: {kind!r}")
+        known = PRIORS[kind](self.model_.latent).options() if options else {}
+        unknown = [name for name in options if name not in known]
+        if unknown:
+            raise InputError(f"The prior {kind!r} has no {', '.join(unknown)}. It has: {', '.join(known)}.")
         prior = PRIORS[kind](self.model_.latent, seed=seed, **options)
-        self.prior_ = prior.fit(self.draw(self.posteriors(self._lines(list(lines)))))
+        prior.check_installed()
+        self.prior_ = prior.fit(self.draw(self.posteriors(self._lines(lines)), seed))
         return self
 
     def encode(self, lines):
-        """Texts to latent vectors: the mean of q(z|x), `(lines, size)`; `(size,)` of a string."""
+        """Texts to latent vectors: the mean of q(z|x), `(lines, size)`; `(size,)` of a string.
+
+        Raises:
+            InputError: if nothing was learned yet, or a line is no string or has no token.
+
+        Warns:
+            InputWarning: if lines are cut, since none of the training was so long, or have tokens that the tokenizer
+                does not know. The methods that encode raise and warn alike.
+        """
         single = isinstance(lines, str)
         posterior = self.posteriors(self._lines([lines] if single else lines))
         z = keras.ops.convert_to_numpy(self.model_.latent.mean(posterior)).copy()
@@ -203,14 +229,20 @@ class TextVAE(Estimator):
             A list of strings, or one.
 
         Raises:
-            InputError: if z has another width than the latent, or an option is out of range.
+            InputError: if z has another width than the latent or is not finite, or an option is out of range.
         """
         self._check_fitted()
-        z, size = np.asarray(z, "float32"), self.model_.latent.size
-        if z.ndim not in (1, 2) or z.shape[-1] != size or not temperature >= 0 or not 0 < top_p <= 1:
+        check_seed(seed)
+        size = self.model_.latent.size
+        try:
+            z, temperature, top_p = np.asarray(z, "float32"), float(temperature), float(top_p)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"z, `temperature` and `top_p` must be numbers: {error}") from None
+        wrong_z = z.ndim not in (1, 2) or z.shape[-1] != size or not np.isfinite(z).all()
+        if wrong_z or not 0 <= temperature < math.inf or not 0 < top_p <= 1:
             raise InputError(
-                f"Expected z of shape (n, {size}) or ({size},), `temperature` of 0 or more, `top_p` above 0 and at "
-                f"most 1. Received: shape {z.shape}, temperature={temperature!r}, top_p={top_p!r}"
+                f"Expected finite z of shape (n, {size}) or ({size},), `temperature` of 0 or more, `top_p` above 0 and "
+                f"at most 1. Received: shape {z.shape}, temperature={temperature!r}, top_p={top_p!r}"
             )
         rows = z[None] if z.ndim == 1 else z
         noise = np.random.default_rng(seed).random((len(rows), self.longest_ - 1)).astype("float32")
@@ -222,24 +254,44 @@ class TextVAE(Estimator):
         return texts[0] if z.ndim == 1 else texts
 
     def reconstruct(self, lines, temperature=0.0, top_p=1.0, seed=0):
-        """Texts through their latent vectors to texts; the options are those of `decode`."""
+        """Texts through their latent vectors to texts; options and errors are those of `encode` and `decode`."""
         return self.decode(self.encode(lines), temperature, top_p, seed)
 
     def sample(self, n, seed=0, temperature=1.0, top_p=1.0):
-        """New texts, from draws of `prior_`; the options are those of `decode`."""
+        """New texts, from draws of `prior_`.
+
+        Args:
+            n: how many.
+            seed: of the draws from the prior and of the tokens; the same seed gives the same texts.
+            temperature, top_p: see `decode`.
+
+        Returns:
+            A list of strings.
+
+        Raises:
+            InputError: if nothing was learned yet, or an option is out of range.
+        """
         self._check_fitted()
-        if not isinstance(n, int) or n < 1:
-            raise InputError(f"`n` must be a whole number, 1 or more. Received: {n!r}")
+        check_seed(seed)
+        _check_count("n", n, 1)
         return self.decode(self.prior_.sample(n, seed), temperature, top_p, seed)
 
     def interpolate(self, a, b, steps=7, temperature=0.0, top_p=1.0, seed=0):
         """Texts on the way from a string to another: along a straight line, on a sphere along a great circle.
 
+        Args:
+            a, b: strings.
+            steps: how many texts, 2 or more.
+            temperature, top_p, seed: see `decode`.
+
         Returns:
             `steps` strings; the first and the last are the reconstructions of `a` and `b`.
+
+        Raises:
+            InputError: if nothing was learned yet, a text cannot be read, or an option is out of range.
         """
-        if not isinstance(steps, int) or steps < 2:
-            raise InputError(f"`steps` must be a whole number, 2 or more. Received: {steps!r}")
+        self._check_fitted()
+        _check_count("steps", steps, 2)
         path = self.model_.latent.interpolate(*self.encode([a, b]), steps)
         return self.decode(path, temperature, top_p, seed)
 
@@ -252,15 +304,28 @@ class TextVAE(Estimator):
             lines: a string or a list.
             towards, away_from: lists of strings.
             strength: how far.
+            temperature, top_p, seed: see `decode`.
+
+        Returns:
+            A string or a list, as `lines`.
+
+        Raises:
+            InputError: if nothing was learned yet, texts cannot be read, or an option is out of range.
         """
-        direction = self.encode(list(towards)).mean(axis=0) - self.encode(list(away_from)).mean(axis=0)
+        towards, away_from = check_texts(towards, "towards"), check_texts(away_from, "away_from")
+        direction = self.encode(towards).mean(axis=0) - self.encode(away_from).mean(axis=0)
         moved = self.model_.latent.nearest(self.encode(lines) + strength * direction)
         return self.decode(moved, temperature, top_p, seed)
 
     def score(self, lines):
-        """The mean lower bound of log p(x), nats a text: higher is better."""
-        terms = self.terms(self._lines(lines))
-        return -float(terms["reconstruction"].mean() + terms["kl"].mean())
+        """The mean lower bound of log p(x), nats a text: higher is better. Without the KL where a latent has none, as
+        `Entropic` without noise.
+
+        Raises:
+            InputError: if nothing was learned yet, or a line cannot be read.
+        """
+        terms = {name: float(values.mean()) for name, values in self.terms(self._lines(lines)).items()}
+        return -terms["reconstruction"] - (0.0 if math.isinf(terms["kl"]) else terms["kl"])
 
     def diagnose(self, lines, **options):
         """What the latent space holds, and whether the decoder uses it; see `Diagnosis` for options and results."""
@@ -301,9 +366,16 @@ class TextVAE(Estimator):
         found = self.over_rows(data, lambda batch: self.compute("posterior", batch))
         return {name: keras.ops.convert_to_tensor(x) for name, x in found.items()}
 
-    def draw(self, posterior):
-        """One z of each row of a posterior, an array `(n, size)`."""
-        return keras.ops.convert_to_numpy(self.model_.latent.sample(posterior)).copy()
+    def draw(self, posterior, seed=0, times=None):
+        """One z of each row of a posterior, an array `(n, size)`, or several, `(times, n, size)`; equal calls give
+        equal draws, and what training draws next stays the same.
+        """
+        state = self.model_.latent.seed_generator.state
+        before = keras.ops.convert_to_numpy(state).copy()
+        state.assign(np.array([seed % 2**32, 0], before.dtype))
+        z = [keras.ops.convert_to_numpy(self.model_.latent.sample(posterior)).copy() for _ in range(times or 1)]
+        state.assign(before)
+        return z[0] if times is None else np.stack(z)
 
     def token_losses(self, data, z):
         """-log p of every token given z `(n, size)`: for each row of `Lines` an array of its tokens."""
@@ -346,7 +418,11 @@ class TextVAE(Estimator):
 
     def _lines(self, lines):
         self._check_fitted()
-        return Lines(self.tokenizer, lines, self.longest_)
+        data = Lines(self.tokenizer, lines, self.longest_, limit="none of the training was longer")
+        unknown = sum(row.count(self.tokenizer.unk_id) for row in data.rows)
+        if unknown:
+            warn(f"{unknown} of {data.num_tokens - len(data)} tokens are unknown to the tokenizer.")
+        return data
 
     def _token_bias(self, data):
         """What no line has, and special tokens but the end, are not written."""
@@ -362,3 +438,8 @@ class TextVAE(Estimator):
     def _check_fitted(self):
         if not hasattr(self, "model_"):
             raise InputError("This TextVAE has learned nothing yet. Call `fit`, or load one by `load`.")
+
+
+def _check_count(name, value, least):
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+        raise InputError(f"`{name}` must be a whole number, {least} or more. Received: {value!r}")

@@ -26,7 +26,7 @@ LATENTS = {
     "power-spherical": lambda: PowerSpherical(4, concentration=5.0, seed=1),
     "entropic": lambda: Entropic(4, noise=0.3, seed=1),
     "vq": lambda: VectorQuantized(4, num_codes=8, num_slots=2, seed=1),
-    "fsq": lambda: FiniteScalarQuantized((3, 2), num_slots=2, seed=1),
+    "fsq": lambda: FiniteScalarQuantized((3, 2), num_slots=2),
 }
 DENSITIES = ("gaussian", "batch-norm", "symmetric", "delta", "vmf", "vmf-learned", "power-spherical", "entropic")
 

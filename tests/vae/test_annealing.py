@@ -54,7 +54,8 @@ def test_free_bits_by_hand():
         (lambda: Linear(0), "`epochs` must be above 0"),
         (lambda: Cyclical(zero=0.7, rise=0.5), "shares of a cycle"),
         (lambda: FreeBits(4, "both"), "`form` must be one of"),
-        (lambda: TwoStage(0), "`pretraining` must be above 0"),
+        (lambda: TwoStage(1.5), "`pretraining` must be a whole number"),
+        (lambda: AggressiveEncoder(most=0), "`most` must be a whole number"),
     ],
 )
 def test_wrong_options(make, message):

@@ -13,7 +13,7 @@ from tests.helpers import array
 N = 1500
 
 
-def two_moons():
+def two_clusters():
     """Two narrow clusters, one twice as frequent as the other, in two dimensions."""
     generator = np.random.default_rng(0)
     centres = np.array([[2.0, 0.5], [-2.0, -0.5]])
@@ -46,7 +46,7 @@ def test_gaussian_has_the_moments_and_the_density():
 
 def test_mixture_finds_both_clusters():
     pytest.importorskip("sklearn")
-    z, centres = two_moons()
+    z, centres = two_clusters()
     prior = Mixture(Gaussian(2), components=2).fit(z)
     np.testing.assert_allclose(shares_of(prior.sample(4000), centres), [2 / 3, 1 / 3, 0], atol=0.03)
     assert shares_of(GaussianFit(Gaussian(2)).fit(z).sample(4000), centres)[2] > 0.3  # one Gaussian cannot
@@ -60,7 +60,7 @@ def test_mixture_finds_both_clusters():
 
 
 def noise_of(y, sigma, centres):
-    """The mean noise of level sigma in y, given the density of `two_moons`: a mixture's posterior, written out."""
+    """The mean noise of level sigma in y, given the density of `two_clusters`: a mixture's posterior, written out."""
     away, variance = y[:, None] - centres, 0.0625 + sigma**2
     logs = np.log([2 / 3, 1 / 3]) - 0.5 * (away**2).sum(axis=-1) / variance
     shares = np.exp(logs - logs.max(axis=1, keepdims=True))
@@ -70,7 +70,7 @@ def noise_of(y, sigma, centres):
 
 def test_with_the_true_score_the_draws_are_those_of_the_density():
     """No network: shares within four standard errors, the clusters' variance within a sixth."""
-    _, centres = two_moons()
+    _, centres = two_clusters()
     prior = ScoreMatching(Gaussian(2), highest=8.0)
     prior.centre, prior.width = np.zeros(2), 1.0
     prior._noise = lambda y, sigma: noise_of(y, sigma, centres)
@@ -83,7 +83,7 @@ def test_with_the_true_score_the_draws_are_those_of_the_density():
 
 @pytest.mark.backends
 def test_score_matching_finds_both_clusters():
-    z, centres = two_moons()
+    z, centres = two_clusters()
     options = {"hidden_size": 48, "steps": 400, "batch_size": 128, "levels": 20, "walk": 1}
     prior = ScoreMatching(Gaussian(2), **options).fit(z)
     generator, y = np.random.default_rng(1), z[:256] - prior.centre

@@ -51,7 +51,11 @@ def test_table_of_von_mises_fisher_in_float32():
 
 
 @pytest.mark.parametrize(
-    ("size", "k"), [(3, 1), (3, 10), (4, 10), (5, 2), (32, 13), (128, 1000), (768, 300), (1024, 1)]
+    ("size", "k"),
+    [
+        *((3, 1), (3, 10), (4, 10), (5, 2), (32, 13), (128, 1000), (768, 300), (1024, 1)),
+        *((3, 1e5), (32, 1e4), (128, 5e3), (1024, 1e5), (32, 1e-3)),
+    ],
 )
 def test_float64_is_exact(size, k):
     mpmath = pytest.importorskip("mpmath")
@@ -61,8 +65,22 @@ def test_float64_is_exact(size, k):
         log_c = order * mpmath.log(k) - (order + 1) * mpmath.log(2 * mpmath.pi) - mpmath.log(mpmath.besseli(order, k))
         kl = k * cosine + log_c + mpmath.mpf(log_area(size))
     latent = VonMisesFisher(size, concentration=k)
-    assert latent.kl() == pytest.approx(float(kl), abs=1e-8)
+    assert latent.kl() == pytest.approx(float(kl), rel=1e-10, abs=1e-8)
     assert latent.mean_cosine == pytest.approx(float(cosine), abs=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("size", "k"), [(3, 0.5), (5, 2), (32, 13), (32, 1e-3), (128, 50), (768, 300), (1024, 1e4), (3, 1e5)]
+)
+def test_power_spherical_is_its_closed_form(size, k):
+    """De Cao & Aziz: with a = (d - 1) / 2 + k and b = (d - 1) / 2, by log-gamma and digamma functions."""
+    mpmath = pytest.importorskip("mpmath")
+    with mpmath.workdps(30):
+        b = mpmath.mpf(size - 1) / 2
+        a, log_2 = b + k, mpmath.log(2)
+        log_normalizer = (a + b) * log_2 + b * mpmath.log(mpmath.pi) + mpmath.loggamma(a) - mpmath.loggamma(a + b)
+        kl = k * (log_2 + mpmath.digamma(a) - mpmath.digamma(a + b)) - log_normalizer + mpmath.mpf(log_area(size))
+    assert PowerSpherical(size, concentration=k).kl() == pytest.approx(float(kl), rel=1e-10, abs=1e-8)
 
 
 @pytest.mark.parametrize(("size", "k"), [(3, 0.7), (32, 13), (768, 300)])
@@ -130,6 +148,20 @@ def test_samples_of_von_mises_fisher_have_its_moments(size, k, learned):
     # What is at right angles is uniform: its average is 0 up to the error.
     side = z - cosine[:, None] * direction
     assert np.linalg.norm(side.mean(0)) < 2 / math.sqrt(n)
+
+
+@pytest.mark.parametrize("size", [3, 32, 1024])
+@pytest.mark.parametrize("k", [1e-3, 1e5])
+def test_samples_at_the_ends_of_the_fixed_concentrations(size, k):
+    """Mean of the cosine, within four standard errors; from squared distances, since cosines near 1 have few digits."""
+    n, latent = 2000, VonMisesFisher(size, concentration=k, seed=4)
+    given = posterior(latent, n)
+    z, direction = (array(x).astype("float64") for x in (latent.sample(given), given["mean_direction"]))
+    z, direction = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (z, direction))
+    missing = np.square(z - direction).sum(axis=1) / 2  # 1 - cos φ
+    exact, variance = 1 - latent.mean_cosine, latent._fixed.variance.item()
+    assert abs(missing.mean() - exact) < 4 * math.sqrt(variance / n) + 1e-4 * exact
+    assert missing.var() == pytest.approx(variance, rel=0.25)
 
 
 @pytest.mark.backends
@@ -270,8 +302,10 @@ def test_great_circles():
     np.testing.assert_allclose(path, [[1, 0, 0], [0.5**0.5, 0.5**0.5, 0], [0, 1, 0]], atol=1e-6)
     same = latent.interpolate(np.array([1.0, 0, 0]), np.array([1.0, 0, 0]), 3)
     np.testing.assert_allclose(same, [[1, 0, 0]] * 3, atol=1e-6)
-    opposite = latent.interpolate(np.array([1.0, 0, 0]), np.array([-1.0, 0, 0]), 5)
-    np.testing.assert_allclose(np.linalg.norm(opposite, axis=1), 1, atol=1e-5)
+    start = np.array([0.6, 0, 0.8])
+    opposite = latent.interpolate(start, -start, 5)  # even steps, by the axis at right angles
+    np.testing.assert_allclose(opposite[[0, 2, 4]], [start, [0, 1, 0], -start], atol=1e-6)
+    np.testing.assert_allclose((opposite[1:] * opposite[:-1]).sum(axis=1), math.cos(math.pi / 4), atol=1e-6)
 
 
 @pytest.mark.parametrize(

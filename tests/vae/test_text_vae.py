@@ -1,6 +1,7 @@
 """Encoders, decoders, and the estimator on top of them."""
 
 import json
+import sys
 
 import keras
 import numpy as np
@@ -8,19 +9,24 @@ import pytest
 from keras import ops
 
 from nlpgen import Bert, BertConfig, TextVAE
-from nlpgen.errors import CheckpointCorrupt, CheckpointNotFound, ConfigError, InputError, InputWarning
+from nlpgen.errors import CheckpointCorrupt, CheckpointNotFound, ConfigError, InputError, InputWarning, NlpgenError
 from nlpgen.vae import (
     AggressiveEncoder,
     BatchNormGaussian,
     Constant,
+    Cyclical,
+    Entropic,
+    FreeBits,
     Gaussian,
+    Linear,
     TwoStage,
     VectorQuantized,
     VonMisesFisher,
 )
 from nlpgen.vae.decoders import DECODERS
-from nlpgen.vae.encoders import ENCODERS
+from nlpgen.vae.encoders import ENCODERS, BackboneEncoder
 from nlpgen.vae.lines import Lines
+from nlpgen.vae.options import check_options
 from tests.helpers import array, assert_close, random_weights, untrained
 from tests.vae.helpers import LINES, tokenizer
 
@@ -137,6 +143,28 @@ def test_padding_and_other_rows_change_no_features(encoder, slots):
 
 
 @pytest.mark.backends
+def test_padding_changes_no_features_of_a_pretrained_encoder():
+    """Whatever the id of its padding; `Lines` pad with 0, an ordinary token of such a vocabulary."""
+    config = BertConfig(
+        vocab_size=len(TOKENIZER.vocab),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=16,
+        max_position_embeddings=20,
+        pad_token_id=1,
+    )
+    encoder = BackboneEncoder(Bert(config))
+    encoder.build((None, None))
+    random_weights(encoder)
+    batch = Lines(TOKENIZER, [LINES[0], LINES[0] + "人人"], 14).batch([0, 1])
+    both = array(encoder(**batch))
+    alone = array(encoder(**{name: x[:1, : batch["padding_mask"][0].sum()] for name, x in batch.items()}))
+    assert_close(alone[0], both[0])
+    assert np.abs(both[0] - both[1]).max() > 1e-3
+
+
+@pytest.mark.backends
 @pytest.mark.parametrize("latent", [Gaussian(4), VectorQuantized(4, num_codes=8, num_slots=2)], ids=["one", "slots"])
 @pytest.mark.parametrize(("decoder", "inject"), [("lstm", "concat"), ("transformer", "memory"), ("cnn", "conditional")])
 def test_every_weight_is_trained(decoder, inject, latent):
@@ -173,7 +201,7 @@ def test_it_learns_its_lines(trained):
     """A few lines by heart: reconstructions, the way between two, and z that matters."""
     assert trained.history_[-1]["reconstruction"] < 0.3 * trained.history_[0]["reconstruction"]
     again = trained.reconstruct(LINES)
-    assert np.mean([a == b for a, b in zip(again, LINES, strict=True)]) > 0.4  # to the letter; by chance none
+    assert np.mean([a == b for a, b in zip(again, LINES, strict=True)]) > 0.3  # to the letter; by chance none
     path = trained.interpolate(LINES[0], LINES[5], steps=5)
     assert len(path) == 5
     assert [path[0], path[-1]] == trained.reconstruct([LINES[0], LINES[5]])
@@ -212,6 +240,24 @@ def test_sampling_follows_the_softmax():
 
 
 @pytest.mark.backends
+def test_equal_calls_give_equal_results(trained, tmp_path):
+    """Draws of q(z|x) follow the seed of the call, not what was drawn before; training draws on as if nothing was."""
+    posterior, state = trained.posteriors(trained._lines(LINES)), trained.model_.latent.seed_generator.state
+    before = array(state)
+    first = trained.draw(posterior, seed=3)
+    np.testing.assert_array_equal(trained.draw(posterior, seed=3), first)
+    np.testing.assert_array_equal(array(state), before)
+    several = trained.draw(posterior, seed=3, times=2)
+    np.testing.assert_array_equal(several[0], first)
+    assert np.abs(several[1] - first).max() > 0.1 < np.abs(trained.draw(posterior, seed=4) - first).max()
+    assert trained.score(LINES) == trained.score(LINES)
+    trained.save(tmp_path / "vae")
+    priors = [vae.fit_prior(LINES, "gaussian", seed=1).prior_ for vae in (trained, TextVAE.load(tmp_path / "vae"))]
+    trained.fit_prior(LINES, "standard")
+    assert_close(priors[0].root, priors[1].root)
+
+
+@pytest.mark.backends
 def test_saved_and_loaded_it_is_the_same(trained, tmp_path):
     trained.save(tmp_path / "vae")
     twin = TextVAE.load(tmp_path / "vae")
@@ -219,6 +265,7 @@ def test_saved_and_loaded_it_is_the_same(trained, tmp_path):
     assert twin.sample(4, seed=3) == trained.sample(4, seed=3)
     assert twin.history_ == trained.history_
     assert twin.get_params()["hidden_size"] == 64
+    assert [(type(each), each.value) for each in twin.annealing] == [(Constant, 0.1)]
     twin.save(tmp_path / "vae", dtype="float16")  # takes the place of the old one
     half = TextVAE.load(tmp_path / "vae")
     np.testing.assert_allclose(half.encode(LINES[:5]), trained.encode(LINES[:5]), atol=2e-2)
@@ -237,6 +284,71 @@ def test_faults_of_saved_folders(trained, tmp_path):
     (folder / "vae.json").write_text(json.dumps(about | {"format_version": 99}), encoding="utf-8")
     with pytest.raises(ConfigError, match="format version 99"):
         TextVAE.load(folder)
+    (folder / "vae.safetensors").write_bytes(weights)
+    wrong = [{"params": None}, {"params": {"colour": 1}}, {"prior": {"kind": "flow", "options": {}}}, {"longest": "x"}]
+    wrong += [{"latent": {"class": "Unheard", "config": {}}}, {"latent": "Gaussian"}, {"annealing": [["Never", {}]]}]
+    for each in wrong:
+        (folder / "vae.json").write_text(json.dumps(about | each), encoding="utf-8")
+        with pytest.raises(ConfigError, match=r"vae\.json is not as TextVAE\.save writes it"):
+            TextVAE.load(folder)
+    del about["history"]
+    (folder / "vae.json").write_text(json.dumps(about), encoding="utf-8")
+    with pytest.raises(ConfigError, match="KeyError\\('history'\\)"):
+        TextVAE.load(folder)
+
+
+class Unregistered(Gaussian):
+    """A user's latent."""
+
+
+@keras.saving.register_keras_serializable("tests")
+class Registered(Gaussian):
+    """Another one."""
+
+
+def test_a_latent_of_one_s_own(tmp_path):
+    options = {"encoder": "cnn", "decoder": "cnn", "hidden_size": 8, "epochs": 1}
+    vae = TextVAE(TOKENIZER, Registered(3), **options).fit(LINES[:8])
+    vae.save(tmp_path / "vae")
+    twin = TextVAE.load(tmp_path / "vae")
+    assert type(twin.model_.latent) is Registered
+    np.testing.assert_array_equal(twin.encode(LINES[:5]), vae.encode(LINES[:5]))
+    with pytest.raises(InputError, match="register_keras_serializable"):
+        TextVAE(TOKENIZER, Unregistered(3), **options).fit(LINES[:8]).save(tmp_path / "other")
+
+
+class Spoil(keras.callbacks.Callback):
+    """From the second epoch on, the model is made worse at every step."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.epoch > 0:
+            bias = self.model.projection.bias
+            bias.assign(np.random.default_rng(0).normal(0, 5.0, bias.shape))
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+
+def test_the_epoch_that_is_kept(tmp_path):
+    """By the reconstruction where no KL is trained, infinite or not; by those with the full weight of the KL else."""
+    options = {"encoder": "cnn", "decoder": "cnn", "hidden_size": 16, "learning_rate": 1e-2, "batch_size": 8}
+    data = {"lines": LINES[:16], "validation_data": LINES[:16]}
+    vae = TextVAE(TOKENIZER, Entropic(4, noise=0.0), epochs=6, **options).fit(**data)
+    losses = [record["validation_reconstruction"] for record in vae.history_]
+    assert np.argmin(losses) > 0
+    assert -vae.score(LINES[:16]) == pytest.approx(min(losses), rel=1e-5)
+    vae.save(tmp_path / "vae")
+    text = (tmp_path / "vae" / "vae.json").read_text(encoding="utf-8")
+    assert "Infinity" not in text
+    assert "NaN" not in text
+    # The weight is full behind the last step of the second epoch, which counts alone, worse as it is.
+    vae = TextVAE(TOKENIZER, Gaussian(4), annealing=Linear(2), epochs=2, **options)
+    first, last = (
+        record["validation_reconstruction"] + record["validation_kl"]
+        for record in vae.fit(**data, callbacks=[Spoil()]).history_
+    )
+    assert -vae.score(LINES[:16]) == pytest.approx(last, rel=1e-5)
+    assert last > first + 1
 
 
 def test_a_pretrained_encoder(tmp_path):
@@ -301,6 +413,12 @@ def test_a_stopped_run_goes_on(tmp_path):
         assert {**ours, "seconds": 0} == pytest.approx({**theirs, "seconds": 0}, rel=1e-5)
     for ours, theirs in zip(again.model_.get_weights(), whole.model_.get_weights(), strict=True):
         assert_close(ours, theirs)
+    with pytest.raises(InputError, match=r"other settings: lines '40 lines.*, now '40 lines"):
+        new().fit(LINES[::-1], LINES[:10], state=run)
+    with pytest.raises(InputError, match=r"other settings: validation_data '10 lines.*, now None"):
+        new().fit(LINES, state=run)
+    with pytest.raises(InputError, match=r"other settings: annealing .*'rise': 2.*, now .*'rise': 3"):
+        new().set_params(annealing=TwoStage(1, rise=3)).fit(**data, state=run)
     with pytest.raises(InputError, match=r"other settings: word_dropout 0\.2, now 0\.3"):
         new(word_dropout=0.3).fit(**data, state=run)
     with pytest.raises(InputError, match="other settings: latent"):
@@ -317,15 +435,68 @@ def test_all_wrong_options_are_named_at_once():
         assert f"`{name}`" in str(error.value)
     with pytest.raises(InputError, match="`inject` of the decoder 'lstm' must be one of concat"):
         TextVAE(TOKENIZER, inject="memory").fit(LINES)
-    with pytest.raises(InputError, match="learned nothing yet"):
-        TextVAE(TOKENIZER).encode(LINES)
+    with pytest.raises(InputError, match=r"`dropout` must be .*'0.2'"):
+        TextVAE(TOKENIZER, dropout="0.2").fit(LINES)
     with pytest.raises(InputError, match="one line of text or more"):
         TextVAE(TOKENIZER).fit([])
+    with pytest.raises(InputError, match=r"`validation_data\[1\]` has no token"):
+        TextVAE(TOKENIZER).fit(LINES, validation_data=["白", ""])
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda vae: vae.encode(LINES),
+        lambda vae: vae.decode(np.zeros((1, 32))),
+        lambda vae: vae.reconstruct(LINES),
+        lambda vae: vae.sample(1),
+        lambda vae: vae.interpolate(*LINES[:2]),
+        lambda vae: vae.shift(LINES, LINES, LINES),
+        lambda vae: vae.score(LINES),
+        lambda vae: vae.fit_prior(LINES),
+        lambda vae: vae.diagnose(LINES),
+        lambda vae: vae.save("nowhere"),
+    ],
+)
+def test_before_fit_every_verb_says_so(ask):
+    with pytest.raises(InputError, match="learned nothing yet"):
+        ask(TextVAE(TOKENIZER))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"decoder": "cnn", "word_dropout": 0.1}, "`word_dropout` changes nothing"),
+        ({"latent": Entropic(4), "annealing": Cyclical()}, "`annealing` changes nothing"),
+        ({"latent": VectorQuantized(4), "annealing": [FreeBits(2.0)]}, "`annealing` changes nothing"),
+        ({"latent": VonMisesFisher(4, target_kl=1.0), "annealing": Linear()}, "`annealing` changes nothing"),
+    ],
+)
+def test_options_that_change_nothing_are_warned_of(options, message):
+    with pytest.warns(InputWarning, match=message):
+        check_options(TextVAE(TOKENIZER, **options))
+    learned = VonMisesFisher(4, concentration=1.0, learned=True)
+    check_options(TextVAE(TOKENIZER, learned, word_dropout=0.1, annealing=[Linear(), FreeBits(2.0)]))
+    check_options(TextVAE(TOKENIZER, VectorQuantized(4), annealing=TwoStage(1)))  # makes the decoder anew
 
 
 def test_wrong_inputs(trained):
-    with pytest.raises(InputError, match=r"shape \(n, 8\)"):
-        trained.decode(np.zeros((2, 5)))
+    for z in (np.zeros((2, 5)), np.full((2, 8), np.nan)):
+        with pytest.raises(InputError, match=r"finite z of shape \(n, 8\)"):
+            trained.decode(z)
+    with pytest.raises(InputError, match=r"must be numbers: .*'hot'"):
+        trained.decode(np.zeros(8), temperature="hot")
+    with pytest.raises(InputError, match=r"must be numbers: .*'a'"):
+        trained.decode(["a"])
+    with pytest.raises(InputError, match="`seed` must be"):
+        trained.sample(2, seed=-1)
+    assert trained.sample(np.int64(2)) == trained.sample(2)
+    for ask in (trained.encode, lambda text: trained.shift(LINES, text, LINES), trained.fit_prior, trained.diagnose):
+        with pytest.raises(InputError, match=r"must be (a list of strings|a string)|has no token"):
+            ask(3)
+    for ask in (lambda x: trained.shift(LINES, LINES, x), trained.fit_prior, trained.diagnose):
+        with pytest.raises(InputError, match=r"must be a list of strings\. Received: str"):
+            ask(LINES[0])
     with pytest.raises(InputError, match=r"lines\[1\]. has no token"):
         trained.encode(["白", ""])
     with pytest.raises(InputError, match="`n` must be"):
@@ -334,5 +505,16 @@ def test_wrong_inputs(trained):
         trained.fit_prior(LINES, "flow")
     with pytest.raises(InputError, match="CodePrior is a prior of discrete latents"):
         trained.fit_prior(LINES, "codes")
-    with pytest.warns(InputWarning, match="1 of 1 lines have more than 1"):
-        trained.encode(["白" * 50])
+    with pytest.raises(InputError, match=r"'gaussian' has no colour\. It has: seed, covariance"):
+        trained.fit_prior(LINES, "gaussian", colour=1)
+    with pytest.warns(InputWarning, match=r"1 of 1 lines have more .*\(none of the training was longer\)") as found:
+        trained.reconstruct(["白" * 50])
+    assert found[0].filename == __file__
+    with pytest.warns(InputWarning, match="2 of 5 tokens are unknown to the tokenizer"):
+        trained.encode(["白龘日", "依龘"])
+
+
+def test_a_prior_without_its_package_says_so_first(trained, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn.mixture", None)
+    with pytest.raises(NlpgenError, match="needs scikit-learn"):
+        trained.fit_prior(["no line is read before"], "mixture")

@@ -97,8 +97,13 @@ def knn_entropy(z, neighbours=1):
 
     Returns:
         A scalar.
+
+    Raises:
+        InputError: if there are no more points than `neighbours`.
     """
     size = z.shape[-1]
+    if z.shape[0] is not None and z.shape[0] <= neighbours:
+        raise InputError(f"`neighbours` must be below the number of points. Received: {neighbours} of {z.shape[0]}")
     n = ops.cast(ops.shape(z)[0], "float32")
     square = ops.sum(ops.square(z), axis=-1)
     distances = square[:, None] + square[None, :] - 2 * ops.matmul(z, ops.transpose(z))

@@ -19,13 +19,7 @@ class Latent(keras.layers.Layer):
 
     Args:
         size: width of a latent vector.
-        seed: of the samples.
-
-    Call arguments:
-        features: `(batch, n)`; `(batch, num_vectors, n)` where that is not 1.
-
-    Returns:
-        A sample `(batch, size)`, and the posterior.
+        seed: of the samples; `TextVAE` puts its own in its place.
 
     Attributes:
         size: width of a latent vector.
@@ -47,12 +41,10 @@ class Latent(keras.layers.Layer):
         self.size = int(size)
         self.seed_generator = keras.random.SeedGenerator(seed)
 
-    def call(self, features, training=False):
-        posterior = self.posterior(features, training)
-        return self.sample(posterior, training), posterior
-
     def posterior(self, features, training=False):
-        """Features, see the class, of any float type to the parameters of q(z|x)."""
+        """Features `(batch, n)`, or `(batch, num_vectors, n)` where that is not 1, of any float type to the parameters
+        of q(z|x).
+        """
         raise NotImplementedError
 
     def sample(self, posterior, training=False):

@@ -168,15 +168,16 @@ class SphericalLatent(Latent):
         return self.nearest(z)
 
     def interpolate(self, start, end, steps):
-        """The great circle between two points `(size,)`, ends included: an array `(steps, size)`."""
+        """The great circle between two points `(size,)`, ends included: an array `(steps, size)`.
+
+        Between opposite points, where none is shorter than the others, that through the axis furthest from them.
+        """
         start, end = (np.asarray(x, "float64") / np.linalg.norm(x) for x in (start, end))
         angle = math.atan2(np.linalg.norm(end - start), np.linalg.norm(end + start)) * 2
-        share = np.linspace(0, 1, steps)[:, None]
-        if math.sin(angle) < 1e-6:  # equal, or opposite: no circle is shorter than the others
-            path = (1 - share) * start + share * end + 1e-9
-        else:
-            path = (np.sin((1 - share) * angle) * start + np.sin(share * angle) * end) / math.sin(angle)
-        return self.nearest(path)
+        towards = end if math.sin(angle) > 1e-6 else np.eye(self.size)[np.argmin(np.abs(start))]
+        side = towards - (towards @ start) * start
+        angles = np.linspace(0, angle, steps)[:, None]
+        return self.nearest(np.cos(angles) * start + np.sin(angles) * side / np.linalg.norm(side))
 
     def nearest(self, z):
         z = np.asarray(z, "float64")

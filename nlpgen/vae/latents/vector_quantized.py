@@ -167,17 +167,16 @@ class FiniteScalarQuantized(DiscreteLatent):
     Args:
         levels: how many values each number of a slot has, 2 or more.
         num_slots: vectors of a text.
-        seed: not used.
     """
 
-    def __init__(self, levels=(8, 5, 5, 5), num_slots=4, seed=None, **kwargs):
+    def __init__(self, levels=(8, 5, 5, 5), num_slots=4, **kwargs):
         levels = tuple(levels)
         if not levels or min(levels) < 2 or num_slots < 1:
             raise InputError(
                 "Expected `levels` of 2 or more and one slot at least. "
                 f"Received: levels={levels}, num_slots={num_slots}"
             )
-        super().__init__(num_slots * len(levels), math.prod(levels), num_slots, seed, **kwargs)
+        super().__init__(num_slots * len(levels), math.prod(levels), num_slots, **kwargs)
         self.levels = levels
         self._highest = np.array(levels, "float32") - 1
         self._places = np.cumprod([1, *levels[:-1]]).astype("int32")

@@ -4,12 +4,16 @@ import keras
 import numpy as np
 from keras import ops
 
-from nlpgen.errors import InputError
-from nlpgen.vae.priors.networks import CodeNetwork, draw_kernels
+from nlpgen.vae.priors.networks import (
+    ROWS,
+    CodeNetwork,
+    check_training,
+    draw_kernels,
+    network_arrays,
+    set_network,
+)
 from nlpgen.vae.priors.standard import Prior
 from nlpgen.vae.seeding import seeded
-
-ROWS = 512
 
 
 class CodePrior(Prior):
@@ -18,8 +22,8 @@ class CodePrior(Prior):
 
     Args:
         latent, seed: see `Prior`; the latent must be discrete.
-        hidden_size, num_layers: of the Transformer.
-        epochs, batch_size, learning_rate: of its training.
+        hidden_size, num_layers: of the Transformer; 128 and 2 by default.
+        epochs, batch_size, learning_rate: of its training; 10, 128 and 1e-3 by default.
     """
 
     kinds = ("discrete",)
@@ -27,12 +31,7 @@ class CodePrior(Prior):
     def __init__(self, latent, seed=0, hidden_size=128, num_layers=2, epochs=10, batch_size=128, learning_rate=1e-3):
         super().__init__(latent, seed)
         counts = {"hidden_size": hidden_size, "num_layers": num_layers, "epochs": epochs, "batch_size": batch_size}
-        wrong = [f"{name}={value!r}" for name, value in counts.items() if not isinstance(value, int) or value < 1]
-        if wrong or not learning_rate > 0:
-            raise InputError(
-                "Expected whole numbers of 1 or more and `learning_rate` above 0. "
-                f"Received: {', '.join(wrong) or f'learning_rate={learning_rate!r}'}"
-            )
+        check_training(counts, learning_rate)
         self.hidden_size, self.num_layers, self.epochs = hidden_size, num_layers, epochs
         self.batch_size, self.learning_rate = batch_size, learning_rate
         with seeded(seed):
@@ -74,10 +73,10 @@ class CodePrior(Prior):
         return ops.convert_to_numpy(self.latent.codes_to_z(codes)).copy()
 
     def to_arrays(self):
-        return {f"network_{i:02}": weight for i, weight in enumerate(self.network.get_weights())}
+        return network_arrays(self.network)
 
     def from_arrays(self, arrays):
-        self.network.set_weights([arrays[name] for name in sorted(arrays) if name.startswith("network_")])
+        set_network(self.network, arrays)
         return self
 
     def _read(self, codes):

@@ -14,7 +14,7 @@ class GaussianFit(Scaled):
 
     Args:
         latent, seed: see `Prior`.
-        covariance: `"full"` or `"diagonal"`.
+        covariance: `"full"`, the default, or `"diagonal"`.
     """
 
     def __init__(self, latent, seed=0, covariance="full"):
@@ -54,8 +54,8 @@ class Mixture(Scaled):
 
     Args:
         latent, seed: see `Prior`.
-        components: how many.
-        covariance: `"full"` or `"diagonal"`.
+        components: how many, 10 by default.
+        covariance: `"full"`, the default, or `"diagonal"`.
     """
 
     def __init__(self, latent, seed=0, components=10, covariance="full"):
@@ -88,14 +88,13 @@ class Mixture(Scaled):
             found.append(np.log(share + 1e-300) - 0.5 * (away**2 + np.log(2 * np.pi)).sum(axis=1) - log_root)
         return np.logaddexp.reduce(found, axis=0)
 
+    def check_installed(self):
+        _mixture_class()
+
     def _fit(self, z):
-        try:
-            from sklearn.mixture import GaussianMixture
-        except ImportError:
-            raise NlpgenError("The prior 'mixture' needs scikit-learn: pip install nlpgen[sklearn]") from None
         kind = {"full": "full", "diagonal": "diag"}[self.covariance]
         components = min(self.components, len(z))
-        model = GaussianMixture(components, covariance_type=kind, reg_covar=1e-5, random_state=self.seed).fit(z)
+        model = _mixture_class()(components, covariance_type=kind, reg_covar=1e-5, random_state=self.seed).fit(z)
         self.shares, self.means = model.weights_, model.means_
         matrices = model.covariances_ if kind == "full" else [np.diag(row) for row in model.covariances_]
         self.roots = np.linalg.cholesky(np.array(matrices))
@@ -104,3 +103,11 @@ class Mixture(Scaled):
         chosen = generator.choice(len(self.shares), n, p=self.shares / self.shares.sum())
         noise = generator.normal(size=(n, self.means.shape[1]))
         return self.means[chosen] + np.einsum("nij,nj->ni", self.roots[chosen], noise)
+
+
+def _mixture_class():
+    try:
+        from sklearn.mixture import GaussianMixture
+    except ImportError:
+        raise NlpgenError("The prior 'mixture' needs scikit-learn: pip install nlpgen[sklearn]") from None
+    return GaussianMixture

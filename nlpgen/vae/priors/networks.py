@@ -4,8 +4,31 @@ import keras
 import numpy as np
 from keras import ops
 
+from nlpgen.errors import InputError
 from nlpgen.layers import PositionEmbedding, causal_mask, make_norm
 from nlpgen.vae.encoders import new_blocks
+
+ROWS = 512  # vectors that are computed at a time
+
+
+def check_training(counts, learning_rate):
+    """Raise `InputError` unless `{name: count}` are whole numbers above 0 and the rate is above 0."""
+    options = counts | {"learning_rate": learning_rate}
+    wrong = [name for name, value in counts.items() if not isinstance(value, int) or value < 1]
+    wrong += [] if isinstance(learning_rate, int | float) and learning_rate > 0 else ["learning_rate"]
+    if wrong:
+        received = ", ".join(f"{name}={options[name]!r}" for name in wrong)
+        raise InputError(f"Expected whole numbers of 1 or more and `learning_rate` above 0. Received: {received}")
+
+
+def network_arrays(network):
+    """The weights of a network, `{name: array}`."""
+    return {f"network_{i:02}": weight for i, weight in enumerate(network.get_weights())}
+
+
+def set_network(network, arrays):
+    """Take over what `network_arrays` gave."""
+    network.set_weights([arrays[name] for name in sorted(arrays) if name.startswith("network_")])
 
 
 def draw_kernels(network, generator):

@@ -6,11 +6,17 @@ from keras import ops
 
 from nlpgen.errors import InputError
 from nlpgen.vae.decoding import Method
-from nlpgen.vae.priors.networks import DensityNetwork, NoiseNetwork, draw_kernels
+from nlpgen.vae.priors.networks import (
+    ROWS,
+    DensityNetwork,
+    NoiseNetwork,
+    check_training,
+    draw_kernels,
+    network_arrays,
+    set_network,
+)
 from nlpgen.vae.priors.standard import Scaled
 from nlpgen.vae.seeding import seeded
-
-ROWS = 512  # vectors that move together; a part is filled up to a power of two
 
 
 class Langevin(Scaled):
@@ -21,23 +27,20 @@ class Langevin(Scaled):
 
     Args:
         latent, seed: see `Prior`.
-        hidden_size: of the network.
-        steps, batch_size, learning_rate: of its training.
+        hidden_size: of the network; 256 by default.
+        steps, batch_size, learning_rate: of its training; 2,000, 256 and 2e-3 by default.
         walk: steps of the walk at each noise level.
-        stride: size of a step of the walk, in squares of the noise level.
+        stride: size of a step of the walk, in squares of the noise level; 0.1 by default.
     """
 
     def __init__(
         self, latent, seed=0, hidden_size=256, steps=2000, batch_size=256, learning_rate=2e-3, walk=30, stride=0.1
     ):
         super().__init__(latent, seed)
-        options = {"hidden_size": hidden_size, "steps": steps, "batch_size": batch_size, "walk": walk}
-        wrong = [f"{name}={value!r}" for name, value in options.items() if not isinstance(value, int) or value < 1]
-        if wrong or not learning_rate > 0 or not 0 < stride < 1:
-            raise InputError(
-                "Expected whole numbers of 1 or more, `learning_rate` above 0 and `stride` between 0 and 1. "
-                f"Received: {', '.join(wrong) or f'learning_rate={learning_rate!r}, stride={stride!r}'}"
-            )
+        counts = {"hidden_size": hidden_size, "steps": steps, "batch_size": batch_size, "walk": walk}
+        check_training(counts, learning_rate)
+        if not 0 < stride < 1:
+            raise InputError(f"Expected `stride` between 0 and 1. Received: {stride!r}")
         self.hidden_size, self.steps, self.batch_size = hidden_size, steps, batch_size
         self.learning_rate, self.walk, self.stride = learning_rate, walk, stride
         with seeded(seed):
@@ -48,11 +51,10 @@ class Langevin(Scaled):
         return super().options() | {name: getattr(self, name) for name in names}
 
     def to_arrays(self):
-        weights = {f"network_{i:02}": weight for i, weight in enumerate(self.network.get_weights())}
-        return super().to_arrays() | weights
+        return super().to_arrays() | network_arrays(self.network)
 
     def from_arrays(self, arrays):
-        self.network.set_weights([arrays[name] for name in sorted(arrays) if name.startswith("network_")])
+        set_network(self.network, arrays)
         self._slope = Method(self.network, "noise")
         return super().from_arrays(arrays)
 
@@ -73,7 +75,7 @@ class Langevin(Scaled):
         parts = []
         for at in range(0, len(y), ROWS):
             part = y[at : at + ROWS]
-            rows = min(ROWS, 1 << (len(part) - 1).bit_length())
+            rows = min(ROWS, 1 << (len(part) - 1).bit_length())  # filled up to few sizes
             filled = np.concatenate([part, np.repeat(part[-1:], rows - len(part), axis=0)]).astype("float32")
             inputs = {"y": filled, "sigma": np.full((rows, 1), sigma, "float32")}
             parts.append(np.asarray(self._slope.predict_on_batch(inputs))[: len(part)])
@@ -102,9 +104,10 @@ class ScoreMatching(Langevin):
     lowest one to no noise (Song et al., 2021, https://arxiv.org/abs/2011.13456, algorithm 4, the corrector first).
 
     Args:
-        levels: how many.
-        highest, lowest: noise levels, where latent vectors have variance 1 in each dimension on average.
-        walk: steps at each level.
+        levels: how many, 40 by default.
+        highest, lowest: noise levels, where latent vectors have variance 1 in each dimension on average; 4 and 0.05 by
+            default.
+        walk: steps at each level, 5 by default.
         options: see `Langevin`.
     """
 
@@ -148,10 +151,14 @@ class DenoisingDensity(Langevin):
     https://arxiv.org/abs/2001.02728).
 
     It gives a density as well as draws. The slope is written out, so training needs no derivative of a derivative.
-    There is one noise level, so the walk starts at the Gaussian with the moments of the latent vectors and is long.
+    There is one noise level, so the walk starts at the Gaussian with the moments of the latent vectors and is long. It
+    ends with the mean of what the noisy vector may have been, so draws vary less than latent vectors: of N(0, 1), by
+    `1 / sqrt(1 + sigma²)`. How frequent clusters are that lie far apart in squares of the noise is not in the slope
+    between them, and is known badly; `ScoreMatching` knows it from its high levels.
 
     Args:
-        sigma: the noise level.
+        sigma: the noise level, 0.3 by default, where latent vectors have variance 1.
+        walk: steps of the walk, 300 by default.
         options: see `Langevin`.
     """
 

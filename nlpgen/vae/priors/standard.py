@@ -29,6 +29,9 @@ class Prior:
         self.latent = latent
         self.seed = seed
 
+    def check_installed(self):
+        """Raise `NlpgenError` if `fit` needs a package that is missing."""
+
     def fit(self, z):
         """Learn from latent vectors `(n, size)`; returns the prior."""
         raise NotImplementedError
