@@ -10,8 +10,8 @@ before the next seed, so `--seeds 1` first and `--seeds 3` later lose nothing. O
 The same LSTM encoder and decoder for all (one layer, z in every input and the first state), latents of 32; `lm` is the
 decoder alone, whose NLL is exact. Each model keeps the epoch with the best bound on the valid lines. `gap` is the
 shuffle gap, `rev` the reverse perplexity of draws from the prior. NLL and bound of VQ are those of the codes of a text,
-see `Diagnosis`. Rows with a prior draw from one that was fitted after the training; for `entropic`, the deterministic
-auto-encoder, the differences of `rev` to N(0, I) are printed by seed.
+see `Diagnosis`. Rows with a prior draw from one that was fitted after the training; for `entropic` and `deterministic`
+(the same without entropy and noise) the differences of `rev` to N(0, I) are printed by seed.
 
 With `--speed`, epochs of ours and of the same shape in plain PyTorch (`text_vae_peer.py`) take turns.
 """
@@ -66,7 +66,7 @@ VARIANTS = {
     "vMF, no BN": (lambda: VonMisesFisher(SIZE, target_kl=MATCHED_KL, batch_norm=False), lambda epochs: []),
     "power spherical": (lambda: PowerSpherical(SIZE, target_kl=MATCHED_KL), lambda epochs: []),
     "entropic": (lambda: Entropic(SIZE), lambda epochs: []),
-    "deterministic": (lambda: Entropic(SIZE, weight=0.0), lambda epochs: []),
+    "deterministic": (lambda: Entropic(SIZE, weight=0.0, noise=0.0), lambda epochs: []),
     "VQ": (lambda: VectorQuantized(SIZE, num_codes=64, num_slots=2), lambda epochs: []),
 }
 FITTED = ("gaussian", "mixture", "score-matching")
@@ -210,7 +210,7 @@ def means(found):
 
 
 def row(name, numbers, last):
-    return f"| {name} | {' | '.join('' if math.isnan(x) else f'{x:.2f}' for x in numbers)} | {last} |"
+    return f"| {name} | {' | '.join(f'{x:.2f}' if math.isfinite(x) else '' for x in numbers)} | {last} |"
 
 
 def by_seed(name, differences):
