@@ -217,7 +217,7 @@ def test_delta_is_the_least_kl_of_every_dimension():
 @pytest.mark.backends
 def test_entropy_of_neighbours():
     """Of N(0, I): the same as by all distances in float64, and off the truth by the known bias: none at low dimension,
-    some nats at high ones. The bounds are some four deviations of the mean of these draws; one draw has .03 to 1.2 nats.
+    some nats at high ones. The bounds are some four deviations of the mean of these draws.
     """
     from scipy.spatial.distance import pdist, squareform
     from scipy.special import psi
