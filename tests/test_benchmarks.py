@@ -30,6 +30,7 @@ def test_unlabelled_rows_of_few_shot_sets_are_none_of_the_test(few_shot_tasks, t
     assert [len(part) for part in task.train] == [ROWS] * 5
 
 
+@pytest.mark.filterwarnings("ignore:Gradients do not exist:UserWarning")  # of the latent that is always 0
 def test_text_auto_encoders_are_measured_and_not_twice(monkeypatch, request, tmp_path, capsys):
     monkeypatch.syspath_prepend(request.config.rootpath / "benchmarks")
     text_vae = importlib.import_module("text_vae")

@@ -1,14 +1,16 @@
 """`nlpgen vae` in this process."""
 
 import sys
+import warnings
 
 import pytest
 
 from nlpgen import TextVAE
 from nlpgen.cli import main
 from nlpgen.cli_vae import LATENTS
-from nlpgen.errors import InputError
+from nlpgen.errors import InputError, InputWarning
 from nlpgen.vae.latents import DiscreteLatent
+from tests.helpers import SHARED
 from tests.vae.helpers import LINES
 
 
@@ -69,6 +71,18 @@ def test_every_latent_has_the_size_asked_for(name):
     latent = LATENTS[name](8, None)
     assert latent.size == 8
     assert isinstance(latent, DiscreteLatent) == (name in ("vq", "fsq"))
+
+
+@pytest.mark.needs_data("data/vae/poetry/tang5.test.txt")
+def test_poem_vae_is_below_a_model_of_bigrams():
+    """Which has 68.1 nats a couplet: a working language model must be clearly below (the card says 57.9)."""
+    lines = (SHARED / "data/vae/poetry/tang5.test.txt").read_text(encoding="utf-8").split()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InputWarning)  # rare characters
+        found = TextVAE.load("poem-vae").diagnose(lines, most_lines=100, samples=5, generated=0)
+    assert found.kl == pytest.approx(24, rel=1e-5)
+    assert found.nll < 62
+    assert found.shuffle_gap > 50
 
 
 def test_bad_input_is_a_message(capsys, tmp_path):

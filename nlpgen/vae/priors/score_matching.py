@@ -153,8 +153,8 @@ class DenoisingDensity(Langevin):
     It gives a density as well as draws. The slope is written out, so training needs no derivative of a derivative.
     There is one noise level, so the walk starts at the Gaussian with the moments of the latent vectors and is long. It
     ends with the mean of what the noisy vector may have been, so draws vary less than latent vectors: of N(0, 1), by
-    `1 / sqrt(1 + sigma²)`. How frequent clusters are that lie far apart in squares of the noise is not in the slope
-    between them, and is known badly; `ScoreMatching` knows it from its high levels.
+    `1 / sqrt(1 + sigma²)`. How frequent clusters are that lie far apart follows from slopes where there is little data,
+    and is known less well than what is within them; `ScoreMatching` has its high levels for that.
 
     Args:
         sigma: the noise level, 0.3 by default, where latent vectors have variance 1.
