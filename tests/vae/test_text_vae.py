@@ -60,7 +60,7 @@ def trained():
         hidden_size=64,
         dropout=0.0,
         annealing=Constant(0.1),
-        epochs=60,
+        epochs=80,
         batch_size=20,
         learning_rate=5e-3,
     )
@@ -201,7 +201,7 @@ def test_it_learns_its_lines(trained):
     """A few lines by heart: reconstructions, the way between two, and z that matters."""
     assert trained.history_[-1]["reconstruction"] < 0.3 * trained.history_[0]["reconstruction"]
     again = trained.reconstruct(LINES)
-    assert np.mean([a == b for a, b in zip(again, LINES, strict=True)]) > 0.3  # to the letter; by chance none
+    assert np.mean([a == b for a, b in zip(again, LINES, strict=True)]) > 0.4  # to the letter; by chance none
     path = trained.interpolate(LINES[0], LINES[5], steps=5)
     assert len(path) == 5
     assert [path[0], path[-1]] == trained.reconstruct([LINES[0], LINES[5]])
