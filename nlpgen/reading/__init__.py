@@ -3,6 +3,7 @@ from nlpgen.reading.example import QAExample
 from nlpgen.reading.files import QAExamples, read_qa
 from nlpgen.reading.mlm_reader import MLMReader
 from nlpgen.reading.reader import answer_scores
+from nlpgen.reading.recurring_spans import recurring_spans
 from nlpgen.reading.report import write_report
 from nlpgen.reading.retriever import Hit, Retriever
 from nlpgen.reading.seq2seq_reader import Seq2SeqReader
@@ -19,5 +20,6 @@ __all__ = [
     "SpanReader",
     "answer_scores",
     "read_qa",
+    "recurring_spans",
     "write_report",
 ]
