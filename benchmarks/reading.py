@@ -3,13 +3,18 @@
     python benchmarks/reading.py --data FOLDER --questions 16,128,1024 --seeds 3
 
 FOLDER holds `cmrc2018`, `expmrc`, `dureader_robust`, `webqa` and `cjrc` with the sets' own files, which nlpgen may not
-ship. `--readers` takes mlm (exact decoding), mlm-greedy (the weights of mlm before it, decoded as bert4keras does),
-mlm-tokens (the article's loss, decoded exactly), mlm-2 and mlm-4 (two and four passes), span, seq2seq (a beam of 4) and
-seq2seq-greedy (the weights of seq2seq before it). Each row is one training; at the end the last readers answer in
-turns, so that what else the machine does falls on all: with seq2seq-greedy also without its cache, as bert4keras
-writes, and with mlm-greedy also a port of the article's script to PyTorch and transformers. `--set` chooses what is
-tested on: cmrc2018, dureader_robust, webqa (a passage with the answer and four that are like the question) or cjrc
-(trained on 5,000 of its questions, tested on the others, with and without the threshold).
+ship. `--readers` takes those of READERS and of TWINS, which have the weights of another that stands before them: mlm
+(exact decoding), mlm-vote and mlm-greedy (its weights with bert4keras' vote, decoded exactly and as bert4keras does),
+mlm-tokens (the article's loss, decoded exactly) and mlm-tokens-greedy (the article's all in all), mlm-2 and mlm-4 (two
+and four passes), span and span-long (answers of up to `--answer-length` less one, and of 63 tokens), seq2seq (a beam of
+4) and seq2seq-greedy. Each row is one training. The expected calibration error is given without and with the
+temperature; EM and F1 also without the threshold, if there is one above 0. What a reader does not have stays blank.
+
+At the end the last readers answer in turns, so that what else the machine does falls on all: with seq2seq-greedy also
+without its cache, as bert4keras writes, and with mlm-greedy also a port of the article's script to PyTorch and
+transformers. `--set` chooses what is tested on: cmrc2018, dureader_robust, webqa (512 questions, each with its passage
+and four that are like the question) or cjrc (1,000 of its questions, trained on the others). No passage is in two of
+training, validation and test set, but for webqa's four, which training and validation set share.
 
 With `--work` each reader that was trained and each row stay in a folder, by what made them: the same command goes on
 from there, and several, of other sizes or readers, may run side by side and be gathered by one that asks for all.
@@ -22,26 +27,32 @@ import time
 from pathlib import Path
 
 import numpy as np
-from keras import ops
 from machine import machine
 from reading_peers import TorchPort, UncachedReader
-from train_reader import shuffled
+from train_reader import by_passage, shuffled
 
 from nlpgen import MaskedLM, MLMReader, QAExample, Retriever, Seq2SeqReader, SpanReader, read_qa
 from nlpgen.checkpoints.files import write_json
+from nlpgen.reading import answer_scores
+from nlpgen.reading.decoding import answer_of
 from nlpgen.reading.windows import matchable
+from nlpgen.training.plot import figure_class, save_figure
 
 READERS = {
     "mlm": (MLMReader, {}),
     "mlm-tokens": (MLMReader, {"loss": "tokens"}),
     "mlm-2": (MLMReader, {"iterations": 2}),
     "mlm-4": (MLMReader, {"iterations": 4}),
-    "span": (SpanReader, {"answer_length": 31}),
+    "span": (SpanReader, {}),
+    "span-long": (SpanReader, {"answer_length": 63}),
     "seq2seq": (Seq2SeqReader, {}),
 }
 # The class and the changed options of those that have the weights of another.
+ARTICLE = {"decoding": "greedy", "vote": "bert4keras"}
 TWINS = {
-    "mlm-greedy": ("mlm", MLMReader, {"decoding": "greedy", "vote": "bert4keras"}),
+    "mlm-vote": ("mlm", MLMReader, {"vote": "bert4keras"}),
+    "mlm-greedy": ("mlm", MLMReader, ARTICLE),
+    "mlm-tokens-greedy": ("mlm-tokens", MLMReader, ARTICLE),
     "seq2seq-greedy": ("seq2seq", Seq2SeqReader, {"beam_width": 1}),
     "seq2seq-greedy, no cache": ("seq2seq", UncachedReader, {"beam_width": 1}),
 }
@@ -53,44 +64,59 @@ SETS = {
 }
 
 
-def main():
+MEASURES = ("EM", "F1", "ECE before", "ECE after", "always answering: EM", "F1")
+
+
+def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True)
     parser.add_argument("--model", default="bert-tiny-zh")
     parser.add_argument("--set", choices=SETS, default="cmrc2018")
     parser.add_argument("--readers", default="mlm,mlm-greedy,span,seq2seq,seq2seq-greedy")
     parser.add_argument("--questions", default="128", help="sizes of the training set, with commas")
-    parser.add_argument("--valid", type=int, default=200, help="further questions, for threshold and temperature")
+    parser.add_argument("--valid", type=int, default=200, help="further ones, for threshold and temperature")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--steps", type=int, default=400, help="of each training, at least")
     parser.add_argument("--epochs", type=int, default=3, help="of each training, at least")
-    parser.add_argument("--learning-rate", type=float, default=4e-4)
+    parser.add_argument("--learning-rate", type=rates, default="4e-4", help="of all, or by reader: 4e-4,span=2e-4")
     parser.add_argument("--passage-length", type=int, default=160)
+    parser.add_argument("--answer-length", type=int, default=32, help="slots, or tokens with their end (default 32)")
     parser.add_argument("--test", type=int, help="questions of the test set; all by default")
     parser.add_argument("--timed", type=int, default=100, help="questions of it that speed is measured on; 0 for none")
     parser.add_argument("--work", type=Path, help="keeps what is finished")
-    options = parser.parse_args()
+    parser.add_argument("--plot", type=Path, help="a picture: EM and F1 over the number of questions")
+    options = parser.parse_args(arguments)
     train, test, metric = sets(options)
     mlm, names = MaskedLM.from_pretrained(options.model), options.readers.split(",")
-    print(f"| {options.set}, {len(test)} questions | trained on | seed | EM | F1 | ECE | always answering: EM | F1 |")
-    print("|---|---|---|---|---|---|---|---|")
+    print(f"| {options.set}, {len(test)} questions | trained on | seed | {' | '.join(MEASURES)} |")
+    print("|---|---|---|" + "---|" * len(MEASURES))
+    rows = []
     for count in map(int, options.questions.split(",")):
         for seed in range(options.seeds):
-            mixed = shuffled(train, seed)
-            valid, chosen = mixed[: options.valid], mixed[options.valid :][:count]
-            fitted = {}
+            valid, others = by_passage(shuffled(train, seed), options.valid)
+            chosen, fitted = others[:count], {}
             for name in names:
                 folder = kept(options, name, len(chosen), seed)
-                fitted[name] = reader = trained(name, mlm, chosen, valid, options, seed, fitted, folder)
+                fitted[name] = reader = trained(name, mlm, chosen, valid, metric, options, seed, fitted, folder)
                 row = scores(reader, test, metric, folder and folder.with_suffix(f".{len(test)}.json"))
-                cells = " | ".join(f"{value:.2f}" for value in row)
+                rows.append((name, len(chosen), seed, row))
+                cells = " | ".join("" if value is None else f"{value:.2f}" for value in row)
                 print(f"| {name} | {len(chosen)} | {seed} | {cells} |", flush=True)
+    if options.plot:
+        plot(rows, options.plot)
     if options.timed:
         for name, rate in speeds(fitted | peers(fitted), test[: options.timed]).items():
             print(f"{name}: {rate:.2f} questions per second")
     if options.timed and "mlm" in fitted:
-        print(f"decoding / forward pass: {100 * decoding_share(fitted['mlm'], test[:20]):.1f} %")
+        share = decoding_share(fitted["mlm"], test[:20])
+        print(f"mlm, from its outputs to the answers / until its outputs: {100 * share:.1f} %")
     print(machine("tensorflow", "keras"))
+
+
+def rates(text):
+    """`{reader: rate}` of `4e-4` or `4e-4,span=2e-4`; the one without a name, under "", is that of the others."""
+    pairs = [part.rpartition("=") for part in text.split(",")]
+    return {"": 4e-4} | {name: float(rate) for name, _, rate in pairs}
 
 
 def sets(options):
@@ -98,10 +124,10 @@ def sets(options):
     path, metric = SETS[options.set]
     test = shuffled(read_qa(f"{options.data}/{path}"), 0)
     if options.set == "cjrc":
-        train, test = test[:5000], test[5000:]
+        test, train = by_passage(test, 1000)
     elif options.set == "webqa":
-        test = with_distractors(test)
-        train, test = test[:2000], test[2512:]
+        test = list({each.passages: each for each in test}.values())  # a question of each passage
+        test, train = with_distractors(test[:512]), with_distractors(test[512:])
     else:
         train = read_qa(f"{options.data}/expmrc/train-pseudo-cmrc2018.json")
     return train, test[: options.test], metric
@@ -123,12 +149,19 @@ def kept(options, name, count, seed):
     """The folder of a trained reader, without a suffix; `None` if none is to be kept."""
     if options.work is None:
         return None
-    model = Path(options.model).name
-    made = (options.set, name, count, seed, options.valid, options.steps, options.epochs, options.learning_rate)
-    return options.work / "-".join(map(str, (model, *made, options.passage_length))).replace(".", "_")
+    model, rate = Path(options.model).name, learning_rate(options, name)
+    made = (options.set, name, count, seed, options.valid, options.steps, options.epochs, rate)
+    lengths = (options.passage_length, options.answer_length)
+    return options.work / "-".join(map(str, (model, *made, *lengths))).replace(".", "_")
 
 
-def trained(name, mlm, examples, valid, options, seed, fitted, folder):
+def learning_rate(options, name):
+    """Of the reader, or of that whose weights it has."""
+    source = TWINS[name][0] if name in TWINS else name
+    return options.learning_rate.get(source, options.learning_rate[""])
+
+
+def trained(name, mlm, examples, valid, metric, options, seed, fitted, folder):
     """The reader of that name, from its folder where it is there."""
     if name in TWINS:
         return twin(name, fitted)
@@ -136,44 +169,68 @@ def trained(name, mlm, examples, valid, options, seed, fitted, folder):
     if folder is not None and folder.is_dir():
         return cls.load(folder)
     epochs = max(options.epochs, -(-options.steps * 16 // len(examples)))
-    reader = cls(
-        mlm,
-        passage_length=options.passage_length,
-        stride=options.passage_length // 2,
-        epochs=epochs,
-        learning_rate=options.learning_rate,
-        seed=seed,
-        **changes,
-    )
+    lengths = {
+        "passage_length": options.passage_length,
+        "stride": options.passage_length // 2,
+        "answer_length": options.answer_length - (cls is SpanReader),  # the others have their end in it
+    }
+    rate = learning_rate(options, name)
+    reader = cls(mlm, epochs=epochs, learning_rate=rate, seed=seed, **lengths | changes)
     reader.fit(examples)
-    reader.calibrate(valid)
+    reader.calibrate(valid, metric)
     if folder is not None:
         reader.save(folder)
     return reader
 
 
 def scores(reader, test, metric, file):
-    """EM, F1 and ECE, and EM and F1 without the threshold; from a file where it is there."""
+    """The MEASURES of a reader, `None` for what it does not have; from a file where it is there."""
     if file is not None and file.exists():
         return json.loads(file.read_text())
-    found = reader.evaluate(test, metric)
-    row = [found["exact_match"], found["f1"], 100 * found.get("ece", np.nan)]
-    if "ece" in found and reader.threshold_:  # where all that it was fitted on have an answer it is 0
-        found = reader.set_params(threshold=0.0).evaluate(test, metric)
-        reader.set_params(threshold=None)
-    row += [found["exact_match"], found["f1"]]
+    pools, threshold = reader._pools([(each.question, each.passages) for each in test]), reader.threshold_
+
+    def found(temperature, threshold):
+        answers = [answer_of(pool, 1, reader.vote, temperature, threshold) for pool in pools]
+        return answer_scores(test, answers, metric)
+
+    own = found(reader.temperature_, threshold)
+    row = [own["exact_match"], own["f1"], None, None, None, None]
+    if reader.vote == "probability":
+        row[2:4] = 100 * found(1.0, threshold)["ece"], 100 * own["ece"]
+        if threshold:  # where all that it was fitted on have an answer it is 0
+            always = found(reader.temperature_, 0.0)
+            row[4:] = always["exact_match"], always["f1"]
     if file is not None:
         write_json(file, row)
     return row
 
 
+def plot(rows, path):
+    """Draw EM and F1 over the number of questions: a line a reader, the mean of its seeds, and a band, all of them."""
+    figure = figure_class()(figsize=(10, 4.5), layout="constrained")
+    for axes, column in zip(figure.subplots(1, 2), (0, 1), strict=True):
+        for name in dict.fromkeys(name for name, *_ in rows):
+            counts = sorted({count for each, count, *_ in rows if each == name})
+            values = [[row[column] for each, n, _, row in rows if (each, n) == (name, count)] for count in counts]
+            axes.plot(counts, [np.mean(each) for each in values], marker="o", label=name)
+            axes.fill_between(counts, [min(each) for each in values], [max(each) for each in values], alpha=0.2)
+        axes.set_xscale("log", base=2)
+        axes.set(xlabel="questions trained on", ylabel=f"{MEASURES[column]}, %")
+    axes.legend()
+    save_figure(figure, path)
+
+
 def twin(name, fitted):
     """The reader of that name in `TWINS`."""
     source, cls, changes = TWINS[name]
-    reader = cls(**fitted[source].get_params() | changes)
-    reader.model_, reader.temperature_ = fitted[source].model_, fitted[source].temperature_
-    reader.threshold_ = fitted[source].threshold_
-    return reader
+    return like(fitted[source], cls, changes)
+
+
+def like(reader, cls, changes):
+    """What a reader has learned in another."""
+    made = cls(**reader.get_params() | changes)
+    made.model_, made.temperature_, made.threshold_ = reader.model_, reader.temperature_, reader.threshold_
+    return made
 
 
 def peers(fitted):
@@ -187,10 +244,10 @@ def peers(fitted):
 
 
 def speeds(readers, examples, rounds=3):
-    """Questions per second of each, in turns. Says too whether the port answers as what it is compared with."""
+    """Questions per second of each, in turns. Says too whether the peers answer as what they are compared with."""
     pairs, seconds = [(each.question, each.passages) for each in examples], dict.fromkeys(readers, 0.0)
     answers = {name: reader.answer_batch(pairs) for name, reader in readers.items()}
-    for name in (name for name in readers if "port" in name):
+    for name in (name for name in readers if ", " in name):
         both = zip(answers[name], answers[name.split(", ")[0]], strict=True)
         same = sum(plain(one.text) == plain(other.text) for one, other in both)
         print(f"{name}: the same answer to {same} of {len(pairs)} questions")
@@ -207,20 +264,25 @@ def plain(text):
     return matchable(text).replace(",", "")
 
 
+class ReaderOfOutputs(MLMReader):
+    """Answers from what the model said before."""
+
+    def _batches(self, model, rows):
+        return self.outputs
+
+
 def decoding_share(reader, examples):
-    """Seconds of scoring and ranking all spans for each second of the model."""
-    model, pairs = reader.model_, [(each.question, each.passages) for each in examples]
-    rows, _ = reader._row_reader(model).rows(pairs)
-    rows = rows[:8]
-    inputs = reader._inputs(model, rows, max(map(reader._length, rows)))
+    """Seconds from the model's outputs to the answers for each second until the outputs, of wall time."""
+    pairs, later = [(each.question, each.passages) for each in examples], like(reader, ReaderOfOutputs, {})
+    rows, _ = reader._row_reader(reader.model_).rows(pairs)
     seconds = np.zeros(2)
     for i in range(6):
-        begin = time.process_time()
-        outputs = ops.convert_to_numpy(reader._outputs(model, inputs, rows))
-        middle = time.process_time()
-        list(reader._decoded(model, outputs, rows, pairs))
-        if i:
-            seconds += middle - begin, time.process_time() - middle
+        begin = time.perf_counter()
+        later.outputs = list(reader._batches(reader.model_, rows))
+        middle = time.perf_counter()
+        later.answer_batch(pairs)
+        if i:  # the first one compiles
+            seconds += middle - begin, time.perf_counter() - middle
     return seconds[1] / seconds[0]
 
 

@@ -3,47 +3,39 @@
 import tempfile
 from collections import defaultdict
 
-import numpy as np
-
 from nlpgen import Answer, Seq2SeqReader
-from nlpgen.reading.seq2seq_reader import WINDOWS
+from nlpgen.reading.seq2seq_reader import WINDOWS, next_log_probs
 from nlpgen.text import length_batches, pad
 
 
 class UncachedReader(Seq2SeqReader):
-    """bert4keras' way to write: greedy to the first end, and the whole row goes through the model for each token."""
+    """bert4keras' way to write: the whole row goes through the model again for each token.
+
+    The search is that of a `Seq2SeqReader` with a beam of 1: on from the likeliest token, and of all that could end on
+    the way the two best, until nothing better can come.
+    """
 
     def _hypotheses(self, model, sources, allowed):
-        found, end = [None] * len(sources), model.tokenizer.eos_id
-        for indices, length in length_batches([len(source) + self.answer_length for source in sources], 8192, WINDOWS):
-            written, scores = [[] for _ in indices], np.zeros((len(indices), 2))
-            while not all(ids and ids[-1] == end for ids in written):
-                given = [sources[i] for i in indices]
-                log_probs = _next(model, given, written, length)
-                for at, (i, ids) in enumerate(zip(indices, written, strict=True)):
-                    if ids and ids[-1] == end:
+        end, found, written = model.tokenizer.eos_id, [[] for _ in sources], [[] for _ in sources]
+        totals, going = [0.0] * len(sources), list(range(len(sources)))
+        while going:
+            further = []
+            for places, length in length_batches([len(sources[i]) + len(written[i]) for i in going], 8192, WINDOWS):
+                rows = [going[place] for place in places]
+                log_probs = next_log_probs(model, [sources[i] for i in rows], [written[i] for i in rows], length)
+                for i, row in zip(rows, log_probs, strict=True):
+                    ended = [*found[i], ([*written[i], end], totals[i] + float(row[end]))]
+                    found[i] = sorted(ended, key=lambda pair: -pair[1])[:2]
+                    following = allowed(i, written[i]) - {end}
+                    if not following:
                         continue
-                    if not ids:
-                        scores[at, 1] = log_probs[at, end]
-                    ids.append(max(allowed(i, ids), key=lambda id, row=log_probs[at]: row[id]))
-                    scores[at, 0] += log_probs[at, ids[-1]]
-            for i, ids, (score, none) in zip(indices, written, scores, strict=True):
-                found[i] = [(ids, score)] + ([([end], none)] if len(ids) > 1 else [])
+                    best = max(following, key=row.__getitem__)
+                    totals[i] += float(row[best])
+                    written[i].append(best)
+                    if len(found[i]) < 2 or totals[i] > found[i][1][1]:
+                        further.append(i)
+            going = further
         return found
-
-
-def _next(model, sources, written, length):
-    """Log probabilities of the next tokens, `(rows, vocab_size)`."""
-    rows = [[*source, *ids] for source, ids in zip(sources, written, strict=True)]
-    segments = [[0] * len(source) + [1] * len(ids) for source, ids in zip(sources, written, strict=True)]
-    inputs = {
-        "token_ids": pad(rows, 0, length),
-        "segment_ids": pad(segments, 0, length),
-        "padding_mask": pad([[1] * len(row) for row in rows], 0, length),
-        "positions": np.array([[len(row) - 1] for row in rows]),
-    }
-    logits = np.asarray(model.predict_on_batch(inputs), "float32")[:, 0]
-    return logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
 
 
 class TorchPort:

@@ -26,18 +26,21 @@ def _ask(options):
     documents = read_documents(options.folder)
     retriever = Retriever([document.text for document in documents])
     reader = MLMReader.load(options.reader)
-    found = retriever.search_batch(options.question, max(options.passages, 1))
+    found = retriever.search_batch(options.question, options.passages)
     pairs = [(question, [hit.text for hit in hits]) for question, hits in zip(options.question, found, strict=True)]
     for question, hits, answer in zip(options.question, found, reader.answer_batch(pairs, options.top_k), strict=True):
         rows = [_row(each, documents, hits) for each in [answer, *answer.alternatives] if each.text]
         if options.json:
-            print(json.dumps({"question": question, "answer": answer.text, "answers": rows}, ensure_ascii=False))
+            about = {"question": question, "answer": answer.text, "no_answer": answer.no_answer, "passages": len(hits)}
+            print(json.dumps(about | {"answers": rows}, ensure_ascii=False))
             continue
-        print(question)
+        lines = [f"{row['text']}  {row['score']:.2f}  {row['file']}:{row['line']}  {row['context']}" for row in rows]
+        none = "" if answer.no_answer is None else f"  {answer.no_answer:.2f}"
         if not answer.text:
-            print("  (no answer)")
-        for row in rows:
-            print(f"  {row['text']}  {row['score']:.2f}  {row['file']}:{row['line']}  {row['context']}")
+            lines.insert(0, f"(no answer){none}" if hits else "(nothing found)")
+        elif none:
+            lines.append(f"(no answer){none}")
+        print(question, *lines, sep="\n  ")
 
 
 def _row(answer, documents, hits):

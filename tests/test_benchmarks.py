@@ -3,8 +3,11 @@
 import importlib
 import json
 
+import numpy as np
 import pytest
 
+from nlpgen import MLMReader, Seq2SeqReader
+from tests.reading.helpers import SMALL, examples, tiny_mlm
 from tests.vae.helpers import LINES
 
 ROWS = 150
@@ -28,6 +31,84 @@ def test_unlabelled_rows_of_few_shot_sets_are_none_of_the_test(few_shot_tasks, t
     assert (len(test), len(unlabelled), test & unlabelled) == (rows, 100, set())
     assert all(text.startswith("test_public") for text in test | unlabelled)
     assert [len(part) for part in task.train] == [ROWS] * 5
+
+
+@pytest.fixture
+def reading(monkeypatch, request):
+    monkeypatch.syspath_prepend(request.config.rootpath / "benchmarks")
+    return importlib.import_module("reading")
+
+
+def pairs_of(count):
+    return [(each.question, each.passages) for each in examples(count, 5)]
+
+
+def test_without_a_cache_the_answers_are_the_same(reading):
+    reader = Seq2SeqReader(tiny_mlm(), **SMALL, beam_width=1, threshold=0.0)
+    reader.model_, reader.temperature_, reader.threshold_ = reader._new_model(), 1.0, 0.0
+    uncached = reading.twin("seq2seq-greedy, no cache", {"seq2seq": reader})
+    found = [each.answer_batch(pairs_of(30), 2) for each in (reader, uncached)]
+    for ours, theirs in zip(*found, strict=True):
+        assert (ours.text, ours.start) == (theirs.text, theirs.start)
+        assert (ours.score, ours.no_answer) == pytest.approx((theirs.score, theirs.no_answer), rel=1e-4)
+
+
+def test_the_port_to_pytorch_answers_the_same(reading):
+    pytest.importorskip("transformers")
+    mlm = tiny_mlm()
+    for weight in mlm.head.weights:
+        if weight.name == "bias":
+            weight.assign(np.where(np.arange(weight.shape[0]) == 3, 1.5, weight.numpy()))  # some answers end
+    reader = MLMReader(mlm, **SMALL, decoding="greedy", vote="bert4keras")
+    ours, theirs = reader.answer_batch(pairs_of(30)), reading.TorchPort(reader, 7).answer_batch(pairs_of(30))
+    assert [each.text for each in ours] == [each.text for each in theirs]
+    assert [each.score for each in ours] == pytest.approx([each.score for each in theirs], rel=1e-4)
+    assert sum(bool(each.text) for each in ours) > 10
+
+
+def test_parts_that_share_no_passage(reading):
+    made = [each for each in examples(30, 0) for _ in range(4)]
+    first, others = reading.by_passage(reading.shuffled(made, 0), 10)
+    assert len(first) == 12
+    assert len(first) + len(others) == 120
+    assert not {each.passages for each in first} & {each.passages for each in others}
+    assert len({each.passages for each in others[:16]}) > 8  # still shuffled
+
+
+def test_reading_on_files_made_here(reading, tmp_path, capsys):
+    """Once anew, with all that it measures; once from what is kept, with a picture."""
+    for name, seed in (("expmrc/train-pseudo-cmrc2018.json", 0), ("cmrc2018/cmrc2018_dev.json", 1)):
+        rows = [
+            {"context_text": each.passages[0], "qas": [{"query_text": each.question, "answers": list(each.answers)}]}
+            for each in examples(40, seed)
+        ]
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(json.dumps(rows), "utf-8")
+    tiny_mlm(longest=128).save_pretrained(tmp_path / "model")
+    arguments = ["--data", str(tmp_path), "--model", str(tmp_path / "model"), "--work", str(tmp_path / "work")]
+    arguments += ["--questions", "8", "--valid", "8", "--test", "6", "--steps", "1", "--epochs", "1"]
+    arguments += ["--passage-length", "16", "--answer-length", "4", "--learning-rate", "1e-3,span-long=1e-2"]
+    readers = ["mlm", "mlm-vote", "mlm-greedy", "span-long", "seq2seq", "seq2seq-greedy"]
+    (tmp_path / "work").mkdir()
+    reading.main([*arguments, "--readers", ",".join(readers), "--timed", "2"])
+    out = capsys.readouterr().out
+    table = [line.strip("| ").split(" | ") for line in out.splitlines() if line.startswith("| ")][1:]
+    assert [row[:3] for row in table] == [[name, "8", "0"] for name in readers]
+    assert all(len(row) > 6 for row in table if row[0] in ("mlm", "span-long", "seq2seq"))
+    assert all(len(row) == 5 for row in table if row[0] in ("mlm-vote", "mlm-greedy"))
+    assert "no cache: the same answer to 2 of 2" in out
+    assert "questions per second" in out
+    assert "until its outputs: " in out
+    kept = {path.name for path in (tmp_path / "work").iterdir()}
+    assert len(kept) == len(readers) + 3  # a file each, and a folder of those that were trained
+    assert any("span-long" in name and "0_01" in name for name in kept)
+    arguments += ["--timed", "0", "--plot", str(tmp_path / "curve.png")]
+    reading.main([*arguments, "--readers", "mlm,mlm-vote"])
+    again = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| ")][
+        1:
+    ]
+    assert again == [row for row in table if row[0] in ("mlm", "mlm-vote")]
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.filterwarnings("ignore:Gradients do not exist:UserWarning")  # of the latent that is always 0

@@ -5,7 +5,7 @@ import re
 # One alternative a kind of token, tried in this order at each place.
 TOKEN = re.compile(
     r"""
-      (?P<opening>(?:(?<=^)|(?<=[\ (\[{<«“‘„`]))")            # a straight quote that opens is written ``
+      (?P<opening>(?:(?<=^)|(?<=^")|(?<=[\ (\[{<«“‘„`]))")    # a straight quote that opens is written ``
     | (?P<closing>"|'')                                   # one that closes, ''
     | \.{2,} | --+? | `+
     | [«“‘„»”’;@\#$%&?!*\[\](){}<>\u2012-\u2015]

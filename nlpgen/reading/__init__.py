@@ -1,8 +1,8 @@
 from nlpgen.reading.decoding import Answer
+from nlpgen.reading.evaluation import answer_scores
 from nlpgen.reading.example import QAExample
 from nlpgen.reading.files import QAExamples, read_qa
 from nlpgen.reading.mlm_reader import MLMReader
-from nlpgen.reading.reader import answer_scores
 from nlpgen.reading.recurring_spans import recurring_spans
 from nlpgen.reading.report import write_report
 from nlpgen.reading.retriever import Hit, Retriever

@@ -2,7 +2,45 @@
 
 import numpy as np
 
+from nlpgen.metrics import question_scores
 from nlpgen.reading.decoding import tempered
+from nlpgen.reading.windows import matchable
+
+
+def calibrated(pools, examples, threshold, metric):
+    """What `Reader.calibrate` gives.
+
+    Args:
+        pools: a `Pool` of each example, of `pooled`.
+        examples: `QAExample`s.
+        threshold: a given one, `None` to fit it.
+        metric: a name in `nlpgen.metrics.READING_METRICS`.
+    """
+    best = [pool.spans[0].text if pool.spans else "" for pool in pools]
+    answered = [question_scores(text, each.answers, metric) for text, each in zip(best, examples, strict=True)]
+    temperature = fit_temperature(pools, [_target(*pair) for pair in zip(pools, examples, strict=True)])
+    probabilities = [tempered(pool, temperature) for pool in pools]
+    if threshold is None:
+        sure = [
+            p[0] / max(p[0] + p[-2], 1e-30) if pool.spans else 0.0 for p, pool in zip(probabilities, pools, strict=True)
+        ]
+        silent = [question_scores("", each.answers, metric)[1] for each in examples]
+        threshold = fit_threshold(sure, [f1 for _, f1 in answered], silent)
+    right = [exact >= 1 for exact, _ in answered]
+    return {
+        "temperature": temperature,
+        "threshold": threshold,
+        "ece_before": expected_calibration_error([tempered(pool, 1.0)[0] for pool in pools], right),
+        "ece_after": expected_calibration_error([p[0] for p in probabilities], right),
+    }
+
+
+def _target(pool, example):
+    """Which of `tempered(pool, …)` is right."""
+    if not example.targets:
+        return -2
+    right = {matchable(answer.strip()) for answer in example.targets}
+    return next((i for i, span in enumerate(pool.spans) if span.key in right), -1)
 
 
 def expected_calibration_error(confidences, right, bins=15):
@@ -12,7 +50,7 @@ def expected_calibration_error(confidences, right, bins=15):
     Args:
         confidences: `(n,)`, from 0 to 1.
         right: `(n,)`, 1 or true where what was predicted is right.
-        bins: how many.
+        bins: how many, each of width 1 / bins; a confidence of 1 is in the last. 15, as there.
 
     Returns:
         From 0, calibrated, to 1.
@@ -28,7 +66,7 @@ def expected_calibration_error(confidences, right, bins=15):
 
 
 def fit_temperature(pools, targets):
-    """The temperature under which the right answers are likeliest.
+    """The temperature under which the right answers are likeliest, by golden-section search over its log.
 
     Args:
         pools: a `Pool` of each question, of `pooled`.

@@ -4,10 +4,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from nlpgen.reading.scoring import span_at
+from nlpgen.reading.scoring import HIDDEN, span_at
 
 VOTES = ("probability", "bert4keras")
-KEPT = 20  # spans of a window that are looked at further
+KEPT = 20  # spans of a passage that are looked at further
+POSSIBLE = -1e8  # scores below are those of no span
 
 
 @dataclass(frozen=True)
@@ -30,19 +31,15 @@ class Span:
 
 @dataclass(frozen=True)
 class Read:
-    """What was read in one window.
+    """What was read of one passage.
 
     Attributes:
-        passage: index of the passage.
-        spans: the best `Span`s, best first.
-        total: log of the summed scores of all spans.
-        none: score of no answer.
+        spans: the best `Span`s; their scores are the logs of the odds against no answer.
+        total: log of the summed odds of all spans.
     """
 
-    passage: int
     spans: list
     total: float
-    none: float
 
 
 @dataclass(frozen=True)
@@ -72,7 +69,8 @@ class Answer:
         passage: index of the passage; `None` for no answer.
         start, end: where it stands in the passage, in characters; 0 for no answer.
         alternatives: the next best answers, which do not overlap it or one another.
-        no_answer: probability that the passages do not answer the question; `None` with `vote="bert4keras"`.
+        no_answer: probability that the passages do not answer the question; the more is read the lower; `None` with
+            `vote="bert4keras"`.
     """
 
     text: str
@@ -84,29 +82,35 @@ class Answer:
     no_answer: float | None = None
 
 
-def best_spans(scores, length, k):
-    """The best spans of windows.
+def best_spans(scores, k, apart=1):
+    """The best spans of a passage.
 
     Args:
-        scores: `(batch, 1 + longest * length)`, see `nlpgen.reading.scoring`.
-        length: of the padded passage.
-        k: how many spans.
+        scores: `(longest, tokens)`: of the span of one token from each on, of two, …; `HIDDEN` for what is none.
+        k: how many.
+        apart: how many of those given, the best first, have no token in common, as far as there are such.
 
     Returns:
-        For each row `([(score, first, last), …] best first, log of the summed scores of all spans, score of none)`.
+        `[(score, first, last), …]`, the best first; of equals the shorter, then the earlier.
     """
-    scores = np.asarray(scores, "float64")
-    k = min(k, scores.shape[1] - 1)
-    found = np.argpartition(-scores[:, 1:], k - 1, axis=1)[:, :k] + 1
-    values = np.take_along_axis(scores, found, axis=1)
-    order = np.lexsort((found, -values), axis=1)  # equals: the shorter, then the earlier
-    rows = []
-    for row, at, value in zip(
-        scores, np.take_along_axis(found, order, 1), np.take_along_axis(values, order, 1), strict=True
-    ):
-        spans = [(float(v), *span_at(int(i), length)) for i, v in zip(at, value, strict=True) if v > -1e8]
-        rows.append((spans, _logsumexp(row[1:]), float(row[0])))
-    return rows
+    flat, tokens = scores.ravel(), scores.shape[1]
+    found = np.argpartition(-flat, min(k, flat.size) - 1)[:k]
+    if apart > 1:
+        found = np.union1d(found, _apart(scores, apart))
+    found = found[flat[found] > POSSIBLE]
+    order = np.lexsort((found, -flat[found]))
+    return [(float(flat[i]), *span_at(1 + i, tokens)) for i in found[order].tolist()]
+
+
+def _apart(scores, count):
+    """Places in `scores` of the best span, of the best that does not overlap it, and so on."""
+    firsts = np.arange(scores.shape[1])
+    lasts, left, found = firsts + np.arange(len(scores))[:, None], scores.copy(), []
+    while len(found) < count and left.max() > POSSIBLE:
+        found.append(int(left.argmax()))
+        first, last = span_at(1 + found[-1], len(firsts))
+        left[(firsts <= last) & (lasts >= first)] = HIDDEN
+    return np.array(found, int)
 
 
 def greedy_span(log_probs, token_ids):
@@ -121,67 +125,63 @@ def greedy_span(log_probs, token_ids):
         the `[SEP]` behind; `None` if that is the first token.
     """
     probabilities, ids = np.exp(np.asarray(log_probs, "float64")), np.asarray(token_ids)
-    begins, total, count = np.arange(len(ids)), 0.0, 0
+    begins, total, count, tokens = np.arange(len(ids)), 0.0, 0, 0
     for i, row in enumerate(probabilities):
         places = begins[begins + i < len(ids)] + i
         best = places[row[1 + places].argmax()] if len(places) else None
+        count += 1
         if best is None or row[0] >= row[1 + best]:
-            total, count = total + row[0], count + 1
+            total += row[0]
             break
-        total, count = total + row[1 + best], count + 1
+        total, tokens = total + row[1 + best], i + 1
         begins = places[ids[places] == ids[best]] - i
-        tokens = i + 1
-    if count == 1 and (best is None or probabilities[0, 0] >= probabilities[0, 1 + best]):
+    if not tokens:
         return None
     return int(begins[0]), int(begins[0]) + tokens - 1, total / count
 
 
 def pooled(reads):
-    """One distribution over all answers: of all windows one answers the question and the others do not, or none does.
+    """One distribution over all answers: one place answers the question, or none does.
 
-    With p(s | w) the probability of a span in its window, p(s) ∝ p(s | w) / p(none | w), and p(none) ∝ 1. Equal answers
-    are added, in whatever window or passage they stand.
+    With p(s | w) the probability of a span in its window, p(s) ∝ p(s | w) / p(none | w), and p(none) ∝ 1. Of a place
+    that stands in several windows the highest counts. Equal answers are added, in whatever place or passage they stand.
+    Each place more that is read takes something from p(none).
 
     Args:
-        reads: a `Read` of each window.
+        reads: a `Read` of each passage.
 
     Returns:
         A `Pool`.
     """
     if not reads:
         return Pool([], np.zeros(0), 0.0, -np.inf)
-    odds = [read.total - read.none for read in reads]
-    norm = _logsumexp([0.0, *odds])
+    norm = logsumexp([0.0, *(read.total for read in reads)])
     groups = {}
     for read in reads:
         for span in read.spans:
-            groups.setdefault(span.key, []).append((span.score - read.none - norm, span))
-    sums = {
-        key: group[0][0] if len(group) == 1 else _logsumexp([score for score, _ in group])
-        for key, group in groups.items()
-    }
+            groups.setdefault(span.key, []).append(span)
+    sums = {key: logsumexp([span.score for span in group]) - norm for key, group in groups.items()}
     keys = sorted(sums, key=lambda key: -sums[key])
-    spans = [max(groups[key], key=lambda pair: pair[0])[1] for key in keys]
+    spans = [max(groups[key], key=lambda span: span.score) for key in keys]
     scores = np.array([sums[key] for key in keys])
     kept = np.exp(scores).sum() + np.exp(-norm)
     return Pool(spans, scores, -norm, float(np.log(max(1 - kept, 1e-12))))
 
 
-def voted(reads):
+def voted(spans):
     """Su's vote: an answer has Σ s² / (Σ s + 1), over passages, each with its one best answer and its probability s.
 
     Args:
-        reads: a `Read` of each window, with the one span that it answers with or none, and its probability as score.
+        spans: the `Span` that each window answers with, if it does, its probability as score.
 
     Returns:
         A `Pool` whose scores are votes.
     """
     best = {}
-    for read in reads:
-        for span in read.spans:
-            known = best.get((read.passage, span.key))
-            if known is None or span.score > known.score:
-                best[read.passage, span.key] = span
+    for span in spans:
+        known = best.get((span.passage, span.key))
+        if known is None or span.score > known.score:
+            best[span.passage, span.key] = span
     groups = {}
     for span in best.values():
         groups.setdefault(span.key, []).append(span)
@@ -192,9 +192,12 @@ def voted(reads):
 
 
 def tempered(pool, temperature):
-    """Probabilities of the answers of a `pooled`, of none, and of the rest: the distribution to the power 1 / T."""
+    """Probabilities of the answers of a `pooled`, of none, and of the rest: the distribution to the power 1 / T.
+
+    All the rest, spans that are not among the best of their passage, is one outcome in that.
+    """
     logs = np.array([*pool.scores, pool.none, pool.rest]) / temperature
-    return np.exp(logs - _logsumexp(logs))
+    return np.exp(logs - logsumexp(logs))
 
 
 def answer_of(pool, top_k, vote, temperature=1.0, threshold=0.5):
@@ -226,7 +229,8 @@ def answer_of(pool, top_k, vote, temperature=1.0, threshold=0.5):
     return Answer(best.text, best.score, best.passage, best.start, best.end, answers[1:], none)
 
 
-def _logsumexp(values):
+def logsumexp(values):
+    """log Σ exp of all values, in float64; NumPy has it for pairs only."""
     values = np.asarray(values, "float64")
     highest = values.max()
     if not np.isfinite(highest):

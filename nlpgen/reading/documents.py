@@ -25,7 +25,8 @@ class Document:
 
 
 def read_documents(folder):
-    """The paragraphs of the text files (`.txt`, `.md`) in a folder and all below it; files are read in UTF-8.
+    """The paragraphs of the text files (`.txt`, `.md`) in a folder and all below it, but for hidden ones such as in
+    `.git`; files are read in UTF-8.
 
     A paragraph ends at the end of its line; short neighbours are one passage, up to 400 characters.
 
@@ -41,7 +42,7 @@ def read_documents(folder):
     folder = Path(folder).expanduser()
     if not folder.exists():
         raise InputError(f"There is no {folder}. Give a folder of text files.")
-    files = [folder] if folder.is_file() else sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+    files = [folder] if folder.is_file() else sorted(p for p in folder.rglob("*") if _is_text(p, folder))
     documents, problems = [], []
     for path in files:
         try:
@@ -58,6 +59,11 @@ def read_documents(folder):
     if not documents:
         raise InputError(f"{folder} has no text. Give a folder with {' or '.join(SUFFIXES)} files.")
     return documents
+
+
+def _is_text(path, folder):
+    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+    return path.suffix.lower() in SUFFIXES and not hidden and path.is_file()
 
 
 def _passages(text):

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from nlpgen.errors import InputError
-from nlpgen.text import check_texts
 
 SHOWN = 10
 
@@ -46,7 +45,7 @@ class QAExample:
 
 
 def check_pairs(pairs, name="pairs"):
-    """Questions and their passages, as strings that any tokenizer can read.
+    """Questions and their passages.
 
     Args:
         pairs: `(question, passages)`, where passages are a list of strings or one string.
@@ -71,7 +70,7 @@ def check_pairs(pairs, name="pairs"):
         if wrong:
             problems.append(f"`{name}[{i}]` has a passage that is no string: {wrong[0]!r:.80}")
             continue
-        checked.append((*check_texts([question]), check_texts(passages)))
+        checked.append((question, list(passages)))
     _raise(problems, name)
     return checked
 

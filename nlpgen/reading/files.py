@@ -1,6 +1,7 @@
 """Files of questions: CMRC 2018, SQuAD's form (DRCD, XQuAD, CJRC, DuReader-robust), WebQA, SogouQA, JSON lines."""
 
 import json
+import math
 import warnings
 from json import decoder, scanner
 from pathlib import Path
@@ -31,8 +32,10 @@ def read_qa(path):
     - bert4keras' WebQA and SogouQA: `[{"question", "passages": [{"passage", "answer"}]}]`;
     - JSON lines of the last, or of `{"question", "passages", "answers"}`.
 
-    Offsets of answers are not read: an answer is wherever it occurs. A question without answers is unanswerable where
-    the file says so, by `is_impossible`, an empty list or empty strings; without a field for them, they are not known.
+    Answers are lists of strings or of `{"text"}`, or `{"text": [strings]}`. Offsets of them are not read: an answer is
+    wherever it occurs. A question is unanswerable by an empty list or empty strings, or by `is_impossible` where no
+    answers are given; where both answers and `is_impossible` are, as in 231 of CJRC's rows, the answers count, as for
+    its official scorer. Without either, the answers are not known.
 
     Args:
         path: the file, in UTF-8.
@@ -41,7 +44,7 @@ def read_qa(path):
         `QAExamples`, in the order of the file.
 
     Raises:
-        InputError: if the file is no JSON, is of no such form, or none of its questions can be used.
+        InputError: if the file cannot be read, is no JSON, is of no such form, or none of its questions can be used.
 
     Warns:
         InputWarning: with the number of questions that were left out, and file and line of the first.
@@ -49,6 +52,8 @@ def read_qa(path):
     path = Path(path).expanduser()
     try:
         text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}. Give a file of questions.") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 (byte {error.start}). Save it as UTF-8.") from None
     found = list(_records(path, text, json.loads))
@@ -76,7 +81,8 @@ def _records(path, text, parse):
         value = parse(text)
     except (json.JSONDecodeError, RecursionError) as error:
         lines = [(n, line) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
-        if isinstance(error, RecursionError) or len(lines) < 2 or not _is_object(lines[0][1]):
+        of_lines = len(lines) > 1 and (_is_object(lines[0][1]) or _is_object(lines[1][1]))
+        if isinstance(error, RecursionError) or not of_lines:
             line = getattr(error, "lineno", 1)
             raise InputError(f"{path}:{line}: not JSON: {error}. Mend the file there.") from None
         for number, line in lines:
@@ -91,7 +97,8 @@ def _records(path, text, parse):
             yield each, _of_evidences(each, name)
     elif isinstance(value, list):
         for each in value:
-            yield from _cmrc(each) if isinstance(each, dict) and "qas" in each else [(each, _of_passages(each))]
+            is_article = isinstance(each, dict) and not {"qas", "context", "context_text"}.isdisjoint(each)
+            yield from _cmrc(each) if is_article else [(each, _of_passages(each))]
     else:
         raise InputError(f"{path} holds no questions: expected an object or a list. See `read_qa` for the forms.")
 
@@ -129,7 +136,9 @@ def _questions(paragraph, context, question, name, group=""):
         if not isinstance(row, dict):
             yield paragraph, f"a question must be an object. Received: {row!r:.80}"
             continue
-        answers = row.get("answers", None)
+        answers = row.get("answers")
+        if isinstance(answers, dict):
+            answers = answers.get("text")
         if isinstance(answers, list):
             answers = [each.get("text") if isinstance(each, dict) else each for each in answers]
         if answers is None and str(row.get("is_impossible")).lower() == "true":
@@ -143,7 +152,7 @@ def _of_passages(row):
     passages, answers = row.get("passages"), row.get("answers")
     if isinstance(passages, list) and passages and all(isinstance(each, dict) for each in passages):
         if answers is None and all("answer" in each for each in passages):
-            answers = list(dict.fromkeys(each["answer"] for each in passages if each["answer"] not in ("", NO_ANSWER)))
+            answers = _answers(each["answer"] for each in passages)
         passages = [each.get("passage") for each in passages]
     return _example(row.get("question"), passages, answers, row.get("id", ""))
 
@@ -152,13 +161,18 @@ def _of_evidences(row, name):
     evidences = row.get("evidences") if isinstance(row, dict) else None
     if not isinstance(evidences, dict) or not all(isinstance(each, dict) for each in evidences.values()):
         return f"a question must have `evidences`. Received: {row!r:.80}"
-    answers = [a for each in evidences.values() for a in _listed(each.get("answer")) if a != NO_ANSWER]
     passages = [each.get("evidence") for each in evidences.values()]
-    return _example(row.get("question"), passages, list(dict.fromkeys(answers)), name)
+    return _example(row.get("question"), passages, _answers(each.get("answer") for each in evidences.values()), name)
 
 
-def _listed(value):
-    return value if isinstance(value, list) else [] if value is None else [value]
+def _answers(values):
+    """Those of all passages, each once; a value is one, a list of some, or none."""
+    found = []
+    for value in values:
+        for each in value if isinstance(value, list) else [value]:
+            if each not in (None, "", NO_ANSWER, *found):
+                found.append(each)
+    return found
 
 
 def _example(question, passages, answers, name, group=""):
@@ -167,7 +181,7 @@ def _example(question, passages, answers, name, group=""):
     if isinstance(answers, str):
         answers = [answers]
     if isinstance(answers, list):  # CMRC's own file has numbers, which its scorer makes strings
-        answers = [str(each) if type(each) in (int, float) else each for each in answers]
+        answers = [str(each) if type(each) in (int, float) and math.isfinite(each) else each for each in answers]
     if not isinstance(question, str) or not question.strip():
         return f"the question must be a string that is not empty. Received: {question!r:.80}"
     if not isinstance(passages, list) or not all(isinstance(each, str) for each in passages):

@@ -4,10 +4,10 @@ import numpy as np
 from keras import ops
 
 from nlpgen.errors import InputError
-from nlpgen.reading.decoding import Read, best_spans, greedy_span
+from nlpgen.reading.decoding import greedy_span
 from nlpgen.reading.models import SlotModel
-from nlpgen.reading.reader import Reader
-from nlpgen.reading.scoring import SlotSpanLoss, slot_span_scores, span_index
+from nlpgen.reading.reader import Reader, check_finite
+from nlpgen.reading.scoring import SlotSpanLoss, slot_span_scores, span_at, span_index
 from nlpgen.text import bucket, pad
 
 LOSSES, DECODINGS = ("spans", "tokens"), ("exact", "greedy")
@@ -28,11 +28,11 @@ class MLMReader(Reader):
         stride: a window begins so many tokens after the one before; `None` to read the first window alone, as the
             article does.
         vote: how windows and passages are weighed: `"probability"`, see `nlpgen.reading.decoding.pooled`, or
-            `"bert4keras"`, the article's Σ s² / (Σ s + 1).
+            `"bert4keras"`, the article's Σ s² / (Σ s + 1). Of equal passages the first counts.
         decoding: `"exact"`; or `"greedy"`, slot by slot, as the article does; needs `vote="bert4keras"`.
         iterations: passes over each window. From the second on the tokens that are surest stand in their slots and the
             others are asked for again (Mask-Predict, Ghazvininejad et al., 2019, https://arxiv.org/abs/1904.09324);
-            trained with more than 1, half of the rows show some of the answer.
+            trained with more than 1, half of the rows show some of the answer, and the rest of it is learned.
         loss: `"spans"`, the negative log of the share of all occurrences of the answers among all spans; or
             `"tokens"`, the article's cross-entropy of the first occurrence's tokens over the whole vocabulary.
         negative_rate: share of the rows without an answer, see `nlpgen.reading.rows.TrainingRows`.
@@ -48,7 +48,7 @@ class MLMReader(Reader):
 
     Attributes:
         model_: the trained `SlotModel`.
-        temperature_, threshold_, calibration_: see `calibrate`.
+        temperature_, threshold_, calibration_: see `calibrate`; without it 1, 0.5 and `None`.
         history_: a dict for each epoch: epoch, loss, seconds, and score (mean of exact match and F1) on the validation
             data.
         unlearned_: `(index of the example, why)` of those that were left out.
@@ -111,7 +111,6 @@ class MLMReader(Reader):
     def _new_model(self):
         model = SlotModel.like(self.mlm, self.seed)
         model.tokenizer.mask_id  # noqa: B018  (raises where there is none)
-        self._shown = np.random.default_rng([self.seed, 4])
         return model
 
     def _fitted(self):
@@ -143,15 +142,17 @@ class MLMReader(Reader):
             inputs["distinct"] *= inputs["column_mask"]
         return inputs
 
-    def _targets(self, model, rows, inputs):
-        """A batch of the training."""
+    def _targets(self, model, rows, inputs, generator):
+        """A batch of the training: inputs, `(rows, g)` targets, and weights of these or `None`."""
+        asked = np.ones((len(rows), self.answer_length), "int32")
         if self.iterations > 1:
-            for row, ids in zip(rows, inputs["token_ids"], strict=True):
-                self._show(row, ids, model.tokenizer.sep_id)
+            for row, ids, each in zip(rows, inputs["token_ids"], asked, strict=True):
+                self._show(row, ids, each, model.tokenizer.sep_id, generator)
+            inputs["asked"] = asked
         if self.loss == "tokens":
             ids = [[*row.answer, model.tokenizer.sep_id] for row in rows]
-            weights = pad([[1] * len(row) for row in ids], 0, self.answer_length)
-            kept = {name: x for name, x in inputs.items() if name not in ("columns", "column_mask", "distinct")}
+            weights = pad([[1] * len(row) for row in ids], 0, self.answer_length) * asked
+            kept = {name: inputs[name] for name in ("token_ids", "padding_mask", "positions")}
             return kept, pad(ids, 0, self.answer_length), weights.astype("float32")
         width = inputs["columns"].shape[1] - 1
         gold = [[span_index(*span, width) for span in row.spans] or [0] for row in rows]
@@ -160,14 +161,14 @@ class MLMReader(Reader):
     def _loss(self):
         return SlotSpanLoss() if self.loss == "spans" else None
 
-    def _show(self, row, ids, sep):
-        """Write some of the answer into the slots of a row, in half of the cases."""
-        if self._shown.random() < 0.5:
+    def _show(self, row, ids, asked, sep, generator):
+        """Write some of the answer into the slots of a row, in half of the cases, and 0 into `asked` there."""
+        if generator.random() < 0.5:
             return
-        tokens = [*row.answer, sep]
-        hidden = self._shown.integers(1, len(tokens) + 1)
-        for i in self._shown.permutation(len(tokens))[hidden:]:
-            ids[1 + i] = tokens[i]
+        tokens = np.array([*row.answer, sep])
+        hidden = generator.integers(1, len(tokens) + 1)
+        shown = generator.permutation(len(tokens))[hidden:]
+        ids[1 + shown], asked[shown] = tokens[shown], 0
 
     def _outputs(self, model, inputs, rows):
         outputs = super()._outputs(model, inputs, rows)
@@ -187,10 +188,11 @@ class MLMReader(Reader):
         """
         again = np.ones(outputs.shape[:2], bool)
         scores = ops.convert_to_numpy(slot_span_scores(outputs))
-        for i, (spans, _, none) in enumerate(best_spans(scores, outputs.shape[2] - 1, 1)):
+        for i, best in enumerate(scores.argmax(axis=1).tolist()):
             columns = [0]
-            if spans and spans[0][0] > none:
-                columns = [*range(1 + spans[0][1], 2 + spans[0][2]), 0]
+            if best:
+                first, last = span_at(best, outputs.shape[2] - 1)
+                columns = [*range(1 + first, 2 + last), 0]
             sure = outputs[i, np.arange(len(columns)), columns]
             kept = np.argsort(sure, kind="stable")[int(share * len(columns)) :]
             ids = [*(rows[i].token_ids[column - 1] for column in columns[:-1]), tokenizer.sep_id]
@@ -199,20 +201,25 @@ class MLMReader(Reader):
             again[i, kept] = False
         return again
 
-    def _decoded(self, model, outputs, rows, pairs):
+    def _votes(self, model, rows, pairs, top_k):
         if self.decoding == "exact":
-            yield from super()._decoded(model, outputs, rows, pairs)
+            yield from super()._votes(model, rows, pairs, top_k)
             return
-        for row, log_probs in zip(rows, outputs, strict=True):
-            ids = row.token_ids
-            found = greedy_span(log_probs[:, : 1 + len(ids)], ids)
-            made = [] if found is None else [self._span(row, *found)]
-            yield Read(row.index[1], [span for span in made if span.key and span.text], 0.0, 0.0)
+        for batch, outputs in self._batches(model, rows):
+            for row, log_probs in zip(batch, outputs, strict=True):
+                check_finite(log_probs, pairs[row.index[0]][0])
+                found = greedy_span(log_probs[:, : 1 + row.end - row.begin], row.token_ids)
+                if found is None:
+                    continue
+                first, last, score = found
+                span = self._span(row.passage, row.index[1], row.begin + first, row.begin + last, score)
+                if span.key and span.text:
+                    yield row.index[0], span
 
-    def _key(self, row, first, last, text):
+    def _key(self, passage, first, last, text):
         if self.vote == "bert4keras":
-            return self._tokenizer().decode(row.token_ids[first : last + 1])
-        return super()._key(row, first, last, text)
+            return self._tokenizer().decode(passage.token_ids[first : last + 1])
+        return super()._key(passage, first, last, text)
 
 
 def distinct(ids):

@@ -11,7 +11,7 @@ from nlpgen.models.labels import check_text_backbone, options_in
 from nlpgen.reading.scoring import HIDDEN, pointer_span_scores, slot_span_scores
 from nlpgen.tasks.fine_tuning import copy_of, seed_dropout
 
-COLUMNS = ("columns", "column_mask", "distinct")  # inputs that the backbone has no use for
+COLUMNS = ("columns", "column_mask", "distinct", "asked")  # inputs that the backbone has no use for
 
 
 class OfReader:
@@ -75,7 +75,9 @@ class SlotModel(OfReader, MaskedLM):
               with any place;
             - `column_mask` of the same shape, false for padding;
             - `distinct` (optional) of the same shape, true at the first place of each token of the passage and of
-              `[SEP]`: the softmax is then over these tokens alone, and only their logits are computed.
+              `[SEP]`: the softmax is then over these tokens alone, and only their logits are computed;
+            - `asked` (optional) `(batch, slots)`, false at slots whose token is given: nothing is said of them, all log
+              probabilities are 0.
 
     Returns:
         Log probabilities `(batch, slots, 1 + length)` in float32, `HIDDEN` for padding; without `columns` those logits
@@ -98,6 +100,8 @@ class SlotModel(OfReader, MaskedLM):
             logits = self.own_logits(hidden, ids)
             counted = ops.where(ops.cast(inputs["distinct"], "bool")[:, None, :], logits, HIDDEN)
             found = logits - ops.logsumexp(counted, axis=2, keepdims=True)
+        if inputs.get("asked") is not None:
+            found = ops.where(ops.cast(inputs["asked"], "bool")[:, :, None], found, 0.0)
         return ops.where(mask, found, HIDDEN)
 
     def own_logits(self, hidden, token_ids):
@@ -108,11 +112,11 @@ class SlotModel(OfReader, MaskedLM):
             token_ids: `(batch, k)`.
 
         Returns:
-            `(batch, n, k)` in float32.
+            `(batch, n, k)`, computed in float32.
         """
-        x = hidden if self.head is None else self.head(hidden)
+        x = ops.cast(hidden if self.head is None else self.head(hidden), "float32")
         table = ops.take(self.backbone.embeddings.token.embeddings, token_ids, axis=0)  # (batch, k, size)
-        logits = ops.cast(ops.matmul(x, ops.transpose(ops.cast(table, x.dtype), (0, 2, 1))), "float32")
+        logits = ops.matmul(x, ops.transpose(ops.cast(table, "float32"), (0, 2, 1)))
         if self.head is None:
             return logits
         return logits + ops.cast(ops.take(self.head.bias, token_ids, axis=0), "float32")[:, None, :]

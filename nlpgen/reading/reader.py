@@ -1,5 +1,6 @@
 """What the readers share: passages in windows, training on what occurs in them, answers of several passages."""
 
+import copy
 import warnings
 
 import numpy as np
@@ -7,29 +8,32 @@ from keras import ops
 
 from nlpgen.errors import ConfigError, InputError, InputWarning, NonFiniteOutput
 from nlpgen.estimator import Estimator
-from nlpgen.metrics import READING_METRICS, question_scores, reading_scores
-from nlpgen.reading.calibration import expected_calibration_error, fit_temperature, fit_threshold
-from nlpgen.reading.decoding import KEPT, VOTES, Read, Span, answer_of, best_spans, pooled, tempered, voted
+from nlpgen.reading.calibration import calibrated
+from nlpgen.reading.decoding import KEPT, VOTES, Read, Span, answer_of, best_spans, logsumexp, pooled, voted
+from nlpgen.reading.evaluation import answer_scores, check_metric
 from nlpgen.reading.example import check_examples, check_pairs
 from nlpgen.reading.rows import NEGATIVES, RowReader, TrainingRows
+from nlpgen.reading.scoring import HIDDEN
 from nlpgen.reading.windows import matchable
 from nlpgen.tasks.fine_tuning import check_seed, fine_tune
 from nlpgen.text import bucket, length_batches, pad
 
-STATE = ("temperature_", "threshold_")
+STATE = ("temperature_", "threshold_", "calibration_")
+QUESTIONS = 64  # whose spans are in memory at once
 
 
 class Reader(Estimator):
     """Base of the readers.
 
     A subclass has the arguments of `MLMReader` from `answer_length` on that are used here, and gives `model_class`,
-    `_new_model`, `_longest`, `_targets` and `_loss`; and `_none_at`, or `_inputs` and `_reads`.
+    `_new_model`, `_longest`, `_targets` and `_loss`; and `_none_at`, or `_inputs` and `_scores`.
     """
 
     model_class = None
 
-    def fit(self, examples, validation_data=None, state=None):
-        """Train from the given model, whatever was learned before.
+    def fit(self, examples, validation_data=None, state=None, metric="cmrc2018"):
+        """Train from the model that the constructor was given, whatever was learned since; after `load` that is the
+        trained one. A call that fails leaves the reader as it was.
 
         Args:
             examples: a list of `QAExample`; those whose answers stand in no passage are left out, see `unlearned_`.
@@ -37,6 +41,7 @@ class Reader(Estimator):
                 are kept; then the temperature of the scores is fitted on it, and the threshold unless one is given.
             state: a folder that keeps the run after each epoch: called again with the same data and options, `fit` goes
                 on from there, and with `epochs` lowered to what it has done it ends with the best of them.
+            metric: that of exact match and F1, a name in `nlpgen.metrics.READING_METRICS`.
 
         Returns:
             The reader.
@@ -45,7 +50,14 @@ class Reader(Estimator):
             InputError: if examples or options are wrong, or the state is of a run with others.
             TrainingDiverged: if the loss is no longer a number.
         """
+        learner = copy.copy(self)
+        learner._learn(examples, validation_data, state, metric)
+        self.__dict__ = learner.__dict__
+        return self
+
+    def _learn(self, examples, validation_data, state, metric):
         check_seed(self.seed)
+        check_metric(metric)
         examples = check_examples(examples)
         held_out = None if validation_data is None else check_examples(validation_data, "validation_data")
         model = self._new_model()
@@ -57,19 +69,20 @@ class Reader(Estimator):
                 f"{len(training.unlearned)} of {len(examples)} examples cannot be learned from and were left out, the "
                 f"first is {i}: {why}. All are in `unlearned_`.",
                 InputWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
-        drawn = []
+        drawn, generator = [], None
 
         def lengths(epoch):
-            drawn[:] = training.draw(epoch)
+            nonlocal drawn, generator
+            drawn, generator = training.draw(epoch), np.random.default_rng([self.seed, 4, epoch])
             return [self._length(row) for row in drawn]
 
         def batch(indices, length):
             rows = [drawn[i] for i in indices]
-            return self._targets(model, rows, self._inputs(model, rows, length))
+            return self._targets(model, rows, self._inputs(model, rows, length), generator)
 
-        self.model_, self.temperature_ = model, 1.0
+        self.model_, self.temperature_, self.calibration_ = model, 1.0, None
         # Until it is fitted: where all validation questions have an answer, all are answered.
         self.threshold_ = 0.0 if held_out is not None and all(each.targets for each in held_out) else 0.5
         self.history_ = fine_tune(
@@ -82,53 +95,41 @@ class Reader(Estimator):
             weight_decay=self.weight_decay,
             seed=self.seed,
             loss=self._loss(),
-            score=None if held_out is None else lambda: self.evaluate(held_out)["average"],
+            score=None if held_out is None else lambda: self.evaluate(held_out, metric)["average"],
             patience=self.patience,
             verbose=self.verbose,
             state=state,
         )
         self.unlearned_ = training.unlearned
         if held_out is not None and self.vote == "probability":
-            self.calibrate(held_out)
-        return self
+            self.calibrate(held_out, metric)
 
-    def calibrate(self, examples):
+    def calibrate(self, examples, metric="cmrc2018"):
         """Fit the temperature of the scores, and the threshold unless the constructor was given one.
 
         Args:
             examples: a list of `QAExample` that was not trained on. The threshold is the one with the best F1 there: 0,
                 which always answers, where all of them have an answer.
+            metric: that of F1 and exact match, a name in `nlpgen.metrics.READING_METRICS`.
 
         Returns:
             `{"temperature", "threshold", "ece_before", "ece_after"}`, also in `calibration_`; the errors are those of
             the best answer's score against exact match, on the same examples.
 
         Raises:
-            InputError: if examples are wrong, or the vote gives no probabilities.
+            InputError: if examples or metric are wrong, or the vote gives no probabilities.
         """
+        check_metric(metric)
         examples = check_examples(examples)
         if self.vote != "probability":
             raise InputError(
                 f"Only vote='probability' gives probabilities to calibrate. This reader has {self.vote!r}."
             )
         pools = self._pools([(each.question, each.passages) for each in examples])
-        targets = [_target(pool, each) for pool, each in zip(pools, examples, strict=True)]
-        before = _error(pools, examples, 1.0)
-        self.temperature_ = fit_temperature(pools, targets)
+        self.calibration_ = calibrated(pools, examples, self.threshold, metric)
+        self.temperature_, threshold = self.calibration_["temperature"], self.calibration_["threshold"]
         if self.threshold is None:
-            sure, answered, silent = [], [], []
-            for pool, example in zip(pools, examples, strict=True):
-                p = tempered(pool, self.temperature_)
-                sure.append(p[0] / max(p[0] + p[-2], 1e-30) if pool.spans else 0.0)
-                answered.append(question_scores(pool.spans[0].text if pool.spans else "", example.answers)[1])
-                silent.append(question_scores("", example.answers)[1])
-            self.threshold_ = fit_threshold(sure, answered, silent)
-        self.calibration_ = {
-            "temperature": self.temperature_,
-            "threshold": self.threshold_ if self.threshold is None else self.threshold,
-            "ece_before": before,
-            "ece_after": _error(pools, examples, self.temperature_),
-        }
+            self.threshold_ = threshold
         return self.calibration_
 
     def answer(self, question, passages, top_k=1):
@@ -136,8 +137,8 @@ class Reader(Estimator):
 
         Args:
             question: a string.
-            passages: a list of strings of any length, or one string.
-            top_k: answers in all: the best, and `top_k - 1` alternatives.
+            passages: a list of strings of any length, or one string. Of equal ones the first is read.
+            top_k: answers in all: the best, and up to `top_k - 1` alternatives that overlap neither it nor each other.
 
         Returns:
             An `Answer`; its text is `""` where the passages do not answer the question, there are none, or they hold
@@ -161,12 +162,15 @@ class Reader(Estimator):
 
         Returns:
             A list of `Answer`.
+
+        Raises, Warns:
+            As `answer` does.
         """
         if not isinstance(top_k, int) or top_k < 1:
             raise InputError(f"`top_k` must be a whole number, 1 or more. Received: {top_k!r}")
         temperature = getattr(self, "temperature_", 1.0)
         threshold = getattr(self, "threshold_", 0.5) if self.threshold is None else self.threshold
-        pools = self._pools(check_pairs(pairs))
+        pools = self._pools(check_pairs(pairs), top_k)
         return [answer_of(pool, top_k, self.vote, temperature, threshold) for pool in pools]
 
     def evaluate(self, examples, metric="cmrc2018"):
@@ -186,8 +190,7 @@ class Reader(Estimator):
             InputError: if examples or metric are wrong.
         """
         examples = check_examples(examples)
-        if metric not in READING_METRICS:
-            raise InputError(f"`metric` must be one of {', '.join(READING_METRICS)}. Received: {metric!r}")
+        check_metric(metric)
         answers = self.answer_batch([(each.question, each.passages) for each in examples])
         return answer_scores(examples, answers, metric)
 
@@ -295,7 +298,9 @@ class Reader(Estimator):
         return self._fitted().tokenizer
 
     def _inputs(self, model, rows, length):
-        """Rows as inputs of the model; the part that all have."""
+        """Rows as inputs of the model; the part that all have. A dict of int32 arrays: `token_ids` and `padding_mask`
+        `(rows, length)`, `columns` and `column_mask` `(rows, 1 + width)`, see `SlotModel`.
+        """
         tokenizer = model.tokenizer
         befores = [self._before(tokenizer, row.question) for row in rows]
         ids = [[*before, *row.token_ids, tokenizer.sep_id] for before, row in zip(befores, rows, strict=True)]
@@ -313,13 +318,21 @@ class Reader(Estimator):
         }
 
     def _outputs(self, model, inputs, rows):
-        """What the model says of rows, an array with a last axis of columns."""
+        """What the model says of rows, an array `(rows, …, 1 + width)`."""
         return model.predict_on_batch(inputs)
 
-    def _pools(self, pairs):
+    def _pools(self, pairs, top_k=1):
         """A `Pool` of each question."""
-        model = self._fitted()
-        rows, cut = self._row_reader(model).rows(pairs)
+        model, pools, cut = self._fitted(), [], 0
+        reader = self._row_reader(model)
+        gathered, pool = (self._reads, pooled) if self.vote == "probability" else (self._votes, voted)
+        for begin in range(0, len(pairs), QUESTIONS):
+            part = pairs[begin : begin + QUESTIONS]
+            rows, more = reader.rows(part)
+            found, cut = [[] for _ in part], cut + more
+            for question, each in gathered(model, rows, part, top_k):
+                found[question].append(each)
+            pools += map(pool, found)
         if cut:
             warnings.warn(
                 f"{cut} of {len(pairs)} questions have more than {self.question_length - 1} tokens and were cut. "
@@ -327,86 +340,63 @@ class Reader(Estimator):
                 InputWarning,
                 stacklevel=4,
             )
-        reads = [[] for _ in pairs]
-        for row, read in self._reads(model, rows, pairs):
-            reads[row.index[0]].append(read)
-        return [(pooled if self.vote == "probability" else voted)(each) for each in reads]
+        return pools
 
-    def _reads(self, model, rows, pairs):
-        """`(row, Read)` of each row, in any order."""
+    def _reads(self, model, rows, pairs, top_k):
+        """`(question, Read)` of each passage. Of a place that several windows hold the highest odds count."""
+        odds, passages = {}, {}
+        for row, none, spans in self._checked(model, rows, pairs):
+            if row.index not in odds:
+                shape = len(spans), len(row.passage.token_ids)
+                odds[row.index], passages[row.index] = np.full(shape, HIDDEN, "float32"), row.passage
+            held = odds[row.index][:, row.begin : row.end]
+            np.maximum(held, spans - none, out=held)
+        for (question, i), passage in sorted(passages.items(), key=lambda item: item[0]):
+            best = best_spans(odds[question, i], KEPT, top_k)
+            spans = [self._span(passage, i, first, last, score) for score, first, last in best]
+            yield question, Read([span for span in spans if span.text], logsumexp(odds[question, i]))
+
+    def _votes(self, model, rows, pairs, top_k):
+        """`(question, Span)` of each window where its best answer is likelier than none, its probability as score."""
+        for row, none, spans in self._checked(model, rows, pairs):
+            total = np.logaddexp(logsumexp(spans), none)
+            for score, first, last in best_spans(spans, KEPT):
+                span = self._span(row.passage, row.index[1], row.begin + first, row.begin + last, np.exp(score - total))
+                if span.text:
+                    if score >= none:
+                        yield row.index[0], span
+                    break
+
+    def _checked(self, model, rows, pairs):
+        """What `_scores` gives, all of it numbers."""
+        for row, none, spans in self._scores(model, rows):
+            check_finite([none, spans.max()], pairs[row.index[0]][0])
+            yield row, none, spans
+
+    def _scores(self, model, rows):
+        """`(row, score of no answer, scores of spans)` in any order, the latter as `best_spans` has them."""
+        for batch, outputs in self._batches(model, rows):
+            scores = ops.convert_to_numpy(model.span_scores(outputs, self._longest()))
+            for row, none, spans in zip(batch, scores[:, 0], scores[:, 1:], strict=True):
+                yield row, none, spans.reshape(self._longest(), -1)[:, : row.end - row.begin]
+
+    def _batches(self, model, rows):
+        """`(rows, what the model says of them)`."""
         for indices, length in length_batches([self._length(row) for row in rows]):
             batch = [rows[i] for i in indices]
             inputs = self._inputs(model, batch, length)
-            outputs = np.asarray(ops.convert_to_numpy(self._outputs(model, inputs, batch)), "float32")
-            yield from zip(batch, self._decoded(model, outputs, batch, pairs), strict=True)
+            yield batch, np.asarray(ops.convert_to_numpy(self._outputs(model, inputs, batch)), "float32")
 
-    def _decoded(self, model, outputs, rows, pairs):
-        """A `Read` of each row."""
-        length = outputs.shape[-1] - 1
-        scores = ops.convert_to_numpy(model.span_scores(outputs, self._longest()))
-        for row, (spans, total, none) in zip(rows, best_spans(scores, length, KEPT), strict=True):
-            check_finite([total, none], pairs[row.index[0]][0])
-            yield self._read(row, spans, total, none)
+    def _span(self, passage, index, first, last, score):
+        start, end = passage.stretch(first, last)
+        text = passage.text[start:end]
+        return Span(text, index, start, end, self._key(passage, first, last, text), float(score))
 
-    def _read(self, row, spans, total, none):
-        """The `Read` of a row, from what `best_spans` gives of it."""
-        made = [self._span(row, first, last, score) for score, first, last in spans]
-        made = [span for span in made if span.text]
-        if self.vote == "bert4keras":  # the best answer of the window, if it is likelier than none
-            made = [] if not made or made[0].score < none else [_probable(made[0], total, none)]
-        return Read(row.index[1], made, total, none)
-
-    def _span(self, row, first, last, score):
-        start, end = row.passage.stretch(row.begin + first, row.begin + last)
-        text = row.passage.text[start:end]
-        return Span(text, row.index[1], start, end, self._key(row, first, last, text), score)
-
-    def _key(self, row, first, last, text):
+    def _key(self, passage, first, last, text):
         return matchable(text)
 
 
-def answer_scores(examples, answers, metric="cmrc2018"):
-    """What `Reader.evaluate` gives, of answers that are known already."""
-    predictions, right = [answer.text for answer in answers], [each.answers for each in examples]
-    groups = [each.group for each in examples]
-    scores = reading_scores(predictions, right, metric, groups if any(groups) else None)
-    each = [question_scores(*pair, metric) for pair in zip(predictions, right, strict=True)]
-    unanswerable = np.array([not example.targets for example in examples])
-    if unanswerable.any():
-        for name, column in (("exact_match", 0), ("f1", 1)):
-            values = [pair[column] for pair, none in zip(each, unanswerable, strict=True) if not none]
-            scores[f"has_answer_{name}"] = 100 * float(np.mean(values)) if values else 0.0
-        silent = [not text for text, none in zip(predictions, unanswerable, strict=True) if none]
-        scores["no_answer_accuracy"] = 100 * float(np.mean(silent))
-    if answers[0].no_answer is not None:
-        scores["ece"] = expected_calibration_error([a.score for a in answers], [exact >= 1 for exact, _ in each])
-    return scores
-
-
 def check_finite(scores, question):
-    """Raise `NonFiniteOutput` unless all scores are numbers."""
+    """Raises `NonFiniteOutput`, with the question, unless all scores are numbers."""
     if not np.isfinite(scores).all():
         raise NonFiniteOutput(f"The model gave NaN or infinity for {question!r:.60}: its weights are damaged.")
-
-
-def _probable(span, total, none):
-    return Span(
-        span.text, span.passage, span.start, span.end, span.key, float(np.exp(span.score - np.logaddexp(total, none)))
-    )
-
-
-def _target(pool, example):
-    """Which of `tempered(pool, …)` is right."""
-    if not example.targets:
-        return -2
-    right = {matchable(answer.strip()) for answer in example.targets}
-    return next((i for i, span in enumerate(pool.spans) if span.key in right), -1)
-
-
-def _error(pools, examples, temperature):
-    scores = [tempered(pool, temperature)[0] for pool in pools]
-    right = [
-        question_scores(pool.spans[0].text if pool.spans else "", each.answers)[0] >= 1
-        for pool, each in zip(pools, examples, strict=True)
-    ]
-    return expected_calibration_error(scores, right)

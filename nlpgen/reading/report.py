@@ -1,12 +1,13 @@
 """What a reader got wrong, with the passages, as one HTML file."""
 
 import html
+import re
 from pathlib import Path
 
 from nlpgen.errors import InputError, OutputError
 from nlpgen.metrics import question_scores
+from nlpgen.reading.evaluation import answer_scores
 from nlpgen.reading.example import check_examples
-from nlpgen.reading.reader import answer_scores
 from nlpgen.reading.windows import matchable
 
 CONTEXT = 120  # characters on either side of what is shown of a passage
@@ -58,11 +59,10 @@ def write_report(path, examples, answers, metric="cmrc2018", most=200, title="Re
     scores = answer_scores(examples, answers, metric)
     pairs = [(question_scores(a.text, e.answers, metric), e, a) for e, a in zip(examples, answers, strict=True)]
     wrong = sorted((pair for pair in pairs if pair[0][0] < 1), key=lambda pair: (pair[0][1], -pair[2].score))
-    rows = "".join(
-        f"<tr><th>{name}</th><td>{value:.2f}</td></tr>"
-        for name, value in scores.items()
-        if isinstance(value, int | float)
-    )
+    groups = scores.get("groups", {})
+    named = [(name, value) for name, value in scores.items() if name != "groups"]
+    named += [(f"{group or '(none)'}: {name}", x) for group, each in groups.items() for name, x in each.items()]
+    rows = "".join(f"<tr><th>{html.escape(name)}</th><td>{value:.2f}</td></tr>" for name, value in named)
     page = PAGE.format(
         title=html.escape(title),
         intro=f"{len(wrong)} of {len(examples)} questions are not answered exactly ({metric}); at most {most} shown.",
@@ -99,13 +99,11 @@ def _shown(example, answer):
 
 
 def _places(text, answers):
-    """`(start, end)` of the answers in a text."""
-    folded, found = matchable(text), []
-    for answer in answers:
-        at = folded.find(matchable(answer.strip()))
-        if at >= 0:
-            found.append((at, at + len(answer.strip())))
-    return found
+    """`(start, end)` of the answers in a text, wherever they stand."""
+    if not answers:
+        return []
+    wanted = sorted((re.escape(matchable(answer.strip())) for answer in answers), key=len, reverse=True)
+    return [match.span(1) for match in re.finditer(f"(?=({'|'.join(wanted)}))", matchable(text))]
 
 
 def _passage(example, answer, index):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from nlpgen.errors import InputError, NlpgenError
 from nlpgen.reading.windows import matchable
+from nlpgen.text import check_texts
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Retriever:
         passages: a list of strings.
 
     Raises:
-        InputError: if there is no passage with a character in it.
+        InputError: if passages are no list of strings, or none has a letter or digit.
         NlpgenError: if the library is missing.
 
     Example:
@@ -46,6 +47,7 @@ class Retriever:
             raise NlpgenError(
                 "A search over passages needs the library bm25s. Run: pip install 'nlpgen[search]'"
             ) from None
+        check_texts(passages, "passages")
         self.passages = list(passages)
         self._terms = {}
         rows = [[self._terms.setdefault(term, len(self._terms)) for term in terms(text)] for text in self.passages]
@@ -55,11 +57,25 @@ class Retriever:
         self._index.index((rows, self._terms), show_progress=False)
 
     def search(self, question, top_k=5):
-        """The passages most like a question, best first, a list of `Hit`."""
+        """The passages most like a question.
+
+        Args:
+            question: a string.
+            top_k: how many at most; one that shares nothing with the question is none.
+
+        Returns:
+            A list of `Hit`, the best first.
+
+        Raises:
+            InputError: if the question is no string, or `top_k` no whole number, 1 or more.
+        """
         return self.search_batch([question], top_k)[0]
 
     def search_batch(self, questions, top_k=5):
-        """The same for each of some questions."""
+        """The same for each of a list of questions."""
+        check_texts(questions, "questions")
+        if not isinstance(top_k, int) or top_k < 1:
+            raise InputError(f"`top_k` must be a whole number, 1 or more. Received: {top_k!r}")
         rows = [[self._terms[term] for term in terms(question) if term in self._terms] for question in questions]
         k, found = min(top_k, len(self.passages)), []
         for row in rows:  # one that shares no term with any passage finds nothing

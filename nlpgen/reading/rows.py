@@ -7,6 +7,7 @@ import numpy as np
 from nlpgen.errors import InputError
 from nlpgen.reading.retriever import Retriever
 from nlpgen.reading.windows import Passage, matchable, read_passages
+from nlpgen.text import check_texts
 
 NEGATIVES = ("random", "bm25")
 NEAREST = 10  # passages that a hard negative is drawn from
@@ -42,18 +43,6 @@ class Row:
         return [] if not self.spans else self.token_ids[self.spans[0][0] : self.spans[0][1] + 1]
 
 
-class Question(list):
-    """The token ids of a question.
-
-    Attributes:
-        was_cut: whether there were more.
-    """
-
-    def __init__(self, token_ids, longest):
-        super().__init__(list(token_ids)[:longest])
-        self.was_cut = len(token_ids) > longest
-
-
 class RowReader:
     """Makes rows of questions and passages.
 
@@ -71,26 +60,38 @@ class RowReader:
         self.stride = stride
 
     def rows(self, pairs):
-        """The rows of all questions, and how many questions were cut. A text that stands there often is read once.
+        """The rows of all questions, and how many questions were cut. Of equal passages the first is read.
 
         Args:
             pairs: `(question, passages)`.
         """
-        questions, passages = self.read(pairs)
+        questions, passages, cut = self.read(pairs)
         rows = [
             Row(questions[question], passages[text], begin, end, (i, j))
             for i, (question, texts) in enumerate(pairs)
-            for j, text in enumerate(texts)
+            for text, j in _firsts(texts).items()
             for begin, end in passages[text].windows(self.room, self.stride)
         ]
-        return rows, sum(questions[question].was_cut for question, _ in pairs)
+        return rows, sum(question in cut for question, _ in pairs)
 
     def read(self, pairs):
-        """Token ids of the questions and `Passage`s, `({question: ids}, {text: Passage})`."""
+        """Token ids of questions, `Passage`s, which questions were cut: `({question: ids}, {text: Passage}, set)`."""
         asked = list(dict.fromkeys(question for question, _ in pairs))
         texts = list(dict.fromkeys(text for _, passages in pairs for text in passages))
-        ids = [Question(each, self.question_length) for each, _ in self.tokenizer.pieces(asked)]
-        return dict(zip(asked, ids, strict=True)), dict(zip(texts, read_passages(self.tokenizer, texts), strict=True))
+        ids = {
+            text: list(each) for text, (each, _) in zip(asked, self.tokenizer.pieces(check_texts(asked)), strict=True)
+        }
+        cut = {text for text, each in ids.items() if len(each) > self.question_length}
+        questions = {text: each[: self.question_length] for text, each in ids.items()}
+        return questions, dict(zip(texts, read_passages(self.tokenizer, texts), strict=True)), cut
+
+
+def _firsts(texts):
+    """`{text: where it first stands}`."""
+    found = {}
+    for j, text in enumerate(texts):
+        found.setdefault(text, j)
+    return found
 
 
 class TrainingRows:
@@ -119,7 +120,7 @@ class TrainingRows:
     def __init__(self, reader, examples, longest, negative_rate, negatives, seed):
         self.negative_rate, self.seed, self.unlearned = negative_rate, seed, []
         pairs = [(each.question, each.passages) for each in examples]
-        questions, passages = reader.read(pairs)
+        questions, passages, _ = reader.read(pairs)
         self._others = [passage for passage in passages.values() if passage.token_ids]
         self._windows = {id(p): p.windows(reader.room, reader.stride) for p in self._others}
         self._entries, self._nearest = [], None

@@ -1,12 +1,14 @@
 """Reading comprehension by writing the answer, token by token (Su Jianlin, 2019, https://kexue.fm/archives/7115)."""
 
 import numpy as np
+from keras import ops
 
 from nlpgen.errors import InputError
 from nlpgen.generation import Beam, NGrams
 from nlpgen.reading.models import WritingModel
-from nlpgen.reading.reader import Reader, check_finite
-from nlpgen.text import bucket, pad
+from nlpgen.reading.reader import Reader
+from nlpgen.reading.scoring import HIDDEN
+from nlpgen.text import bucket, length_batches, pad
 
 WINDOWS = 16  # that are written for at once
 
@@ -18,9 +20,8 @@ class Seq2SeqReader(Reader):
     the window; an answer that begins with `[SEP]` is none. It is what the one pass of `MLMReader` is compared with, and
     used as that is, whose arguments it has but those of the slots.
 
-    The score of an answer is the product of its tokens' probabilities. Where "no answer" is not among the hypotheses
-    that the search kept, it counts as much as the least likely of these, which it has at most. What is written stands
-    at its first occurrence in the window.
+    The score of an answer is the product of its tokens' probabilities. Where the search did not keep "no answer", its
+    probability is computed after it. What is written stands at its first occurrence in the window.
 
     Args:
         mlm: a `MaskedLM` with its tokenizer; it stays as it is: each `fit` trains a copy.
@@ -96,8 +97,8 @@ class Seq2SeqReader(Reader):
         pairs = [(self._source(row), [*row.answer, model.tokenizer.eos_id]) for row in rows]
         return model.scoring_inputs(pairs, length)
 
-    def _targets(self, model, rows, inputs):
-        """A batch of the training."""
+    def _targets(self, model, rows, inputs, generator):
+        """A batch of the training: inputs, `(rows, width)` targets and their weights."""
         sizes = [len(row.answer) + 1 for row in rows]
         width = bucket(max(sizes))
         positions, targets = inputs["model"]["positions"][:, :width], inputs["targets"][:, :width]
@@ -111,22 +112,26 @@ class Seq2SeqReader(Reader):
         tokenizer = self._tokenizer()
         return [*self._before(tokenizer, row.question), *row.token_ids, tokenizer.sep_id]
 
-    def _reads(self, model, rows, pairs):
+    def _scores(self, model, rows):
         end, ngrams = model.tokenizer.eos_id, [NGrams([row.token_ids]) for row in rows]
 
         def allowed(index, ids):
             return {end} if len(ids) == self._longest() else ngrams[index].following(ids) | {end}
 
-        found = self._hypotheses(model, [self._source(row) for row in rows], allowed)
-        for row, own, hypotheses in zip(rows, ngrams, found, strict=True):
-            scores = {tuple(ids[:-1]): score for ids, score in hypotheses}
-            check_finite(list(scores.values()), pairs[row.index[0]][0])
-            none = scores.pop((), min(scores.values()))
-            spans = []
+        sources = [self._source(row) for row in rows]
+        found = [{tuple(ids[:-1]): score for ids, score in each} for each in self._hypotheses(model, sources, allowed)]
+        without = [i for i, scores in enumerate(found) if () not in scores]
+        for indices, length in length_batches([len(sources[i]) for i in without]):
+            batch = [without[i] for i in indices]
+            log_probs = next_log_probs(model, [sources[i] for i in batch], [[]] * len(batch), length)
+            for i, none in zip(batch, log_probs[:, end], strict=True):
+                found[i][()] = none
+        for row, own, scores in zip(rows, ngrams, found, strict=True):
+            none, spans = scores.pop(()), np.full((self._longest(), row.end - row.begin), HIDDEN)
             for ids, score in scores.items():
                 _, first = own.places(ids)[0]
-                spans.append((score, first, first + len(ids) - 1))
-            yield row, self._read(row, spans, np.logaddexp.reduce([score for score, *_ in spans]), none)
+                spans[len(ids) - 1, first] = score
+            yield row, none, spans
 
     def _hypotheses(self, model, sources, allowed):
         """For each source what the search found, `(ids with their end, log probability)`, the likeliest first.
@@ -140,3 +145,27 @@ class Seq2SeqReader(Reader):
         return model.generate_ids(
             sources, beam, max_new_tokens=self.answer_length, constraint=allowed, batch_size=batch_size
         )
+
+
+def next_log_probs(model, sources, written, length):
+    """Log probabilities of the tokens that may follow.
+
+    Args:
+        model: a `UniLM`.
+        sources: lists of ids.
+        written: of each source the ids that are written already.
+        length: that rows are padded to.
+
+    Returns:
+        `(rows, vocab_size)` in float32.
+    """
+    rows = [[*source, *ids] for source, ids in zip(sources, written, strict=True)]
+    segments = [[0] * len(source) + [1] * len(ids) for source, ids in zip(sources, written, strict=True)]
+    inputs = {
+        "token_ids": pad(rows, 0, length),
+        "segment_ids": pad(segments, 0, length),
+        "padding_mask": pad([[1] * len(row) for row in rows], 0, length),
+        "positions": np.array([[len(row) - 1] for row in rows]),
+    }
+    logits = np.asarray(ops.convert_to_numpy(model.predict_on_batch(inputs)), "float32")[:, 0]
+    return logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)

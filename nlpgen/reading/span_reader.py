@@ -108,8 +108,8 @@ class SpanReader(Reader):
             inputs["segment_ids"] = (np.arange(length) >= before).astype("int32") * inputs["padding_mask"]
         return inputs
 
-    def _targets(self, model, rows, inputs):
-        """A batch of the training."""
+    def _targets(self, model, rows, inputs, generator):
+        """A batch of the training: inputs, `(rows, 2, g)` targets, no weights."""
         gold = [[[1 + span[i] for span in row.spans] or [0] for i in (0, 1)] for row in rows]
         widest = bucket(max(len(side) for row in gold for side in row))
         return inputs, np.stack([pad(row, -1, widest) for row in gold]), None

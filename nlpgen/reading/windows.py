@@ -5,6 +5,8 @@ import functools
 import unicodedata
 from dataclasses import dataclass
 
+from nlpgen.text import check_texts
+
 # What Su's article reads as one mark, so that a list is one span; each for one, so that offsets stay.
 AS_COMMA = str.maketrans(" 、；，", ",,,,")
 
@@ -62,7 +64,7 @@ class Passage:
 
 def read_passages(tokenizer, texts):
     """The `Passage` of each text; of white space alone it has no tokens."""
-    pieces = tokenizer.pieces([text.translate(AS_COMMA) if text.strip() else "" for text in texts])
+    pieces = tokenizer.pieces(check_texts([text.translate(AS_COMMA) if text.strip() else "" for text in texts]))
     pairs = zip(texts, pieces, strict=True)
     return [Passage(text, list(ids), list(map(tuple, offsets))) for text, (ids, offsets) in pairs]
 

@@ -9,8 +9,8 @@ SMALL = {"answer_length": 4, "question_length": 6, "passage_length": 12, "stride
 FAST = SMALL | {"epochs": 4, "batch_size": 16, "learning_rate": 1e-2, "negative_rate": 0.0}
 
 
-def tiny_mlm(dropout=0.0):
-    mlm = MaskedLM(tiny_bert(dropout))
+def tiny_mlm(dropout=0.0, longest=32):
+    mlm = MaskedLM(tiny_bert(dropout, longest))
     mlm.build()
     generator = np.random.default_rng(1)
     for weight in mlm.head.weights:

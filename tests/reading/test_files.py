@@ -49,12 +49,17 @@ def test_several_answers_passages_and_none(tmp_path):
         {"question": "丙", "is_impossible": "true"},
         {"question": "丁"},
         {"question": "戊", "answers": [{"text": ""}]},
+        {"question": "己", "answers": {"text": ["北京", "中国"], "answer_start": [0, 3]}},
+        {"question": "庚", "answers": [{"text": "北京"}], "is_impossible": "true"},  # CJRC's scorer counts the answer
     ]
     examples = read_qa(written(tmp_path, squad(*rows)))
-    assert [each.answers for each in examples] == [("北京", "中国"), (), (), None, ()]
+    both = ("北京", "中国")
+    assert [each.answers for each in examples] == [both, (), (), None, (), both, ("北京",)]
     passages = [{"passage": "一", "answer": ""}, {"passage": "二", "answer": "二"}, {"passage": "二二", "answer": "二"}]
     (example,) = read_qa(written(tmp_path, [{"question": "几？", "passages": passages}]))
     assert (example.passages, example.answers) == (("一", "二", "二二"), ("二",))
+    passages = [{"passage": "一", "answer": []}, {"passage": "二", "answer": ["二", "一"]}]
+    assert read_qa(written(tmp_path, [{"question": "几？", "passages": passages}]))[0].answers == ("二", "一")
     webqa = {"1": {"question": "问", "evidences": {"a": {"answer": ["no_answer"], "evidence": "文"}}}}
     assert read_qa(written(tmp_path, webqa))[0].answers == ()
 
@@ -89,6 +94,9 @@ def test_bad_lines(tmp_path):
     with pytest.warns(InputWarning, match="2 of 4"):
         examples = read_qa(path)
     assert [problem.split(":")[1] for problem in examples.problems] == ["2", "3"]
+    path = written(tmp_path, f"{{broken\n{good}\n{good}\n")
+    with pytest.warns(InputWarning, match="1 of 3"):
+        assert len(read_qa(path)) == 2
 
 
 @pytest.mark.parametrize(
@@ -101,6 +109,12 @@ def test_bad_lines(tmp_path):
         ({"data": [{"paragraphs": 3}]}, "without `paragraphs`"),
         ({"data": [{"paragraphs": [{"context": "甲"}]}]}, "without `qas`"),
         ({"1": {"question": "甲"}}, "must have `evidences`"),
+        (
+            {"1": {"question": "甲", "evidences": {"a": {"answer": [["甲"]], "evidence": "文"}}}},
+            "answers must be strings",
+        ),
+        (squad({"question": "甲", "answers": [float("nan")]}), "answers must be strings"),
+        ([{"context_text": "甲", "title": "乙"}], "without `qas`"),
         ([3], "must be an object"),
         ([{"question": "甲", "passages": [3]}], "passages must be strings"),
     ],
@@ -108,6 +122,12 @@ def test_bad_lines(tmp_path):
 def test_files_that_cannot_be_used(content, message, tmp_path):
     with pytest.raises(InputError, match=message):
         read_qa(written(tmp_path, content))
+
+
+def test_no_file(tmp_path):
+    for path in (tmp_path / "no.json", tmp_path):
+        with pytest.raises(InputError, match="cannot be read"):
+            read_qa(path)
 
 
 def test_another_encoding(tmp_path):

@@ -56,6 +56,22 @@ def test_nothing_to_search():
             Retriever(passages)
 
 
+def test_wrong_searches():
+    for passages, message in (
+        ("北京是首都", "must be a list of strings"),
+        ([None], r"passages\[0\]. must be a string"),
+    ):
+        with pytest.raises(InputError, match=message):
+            Retriever(passages)
+    retriever = Retriever(PASSAGES)
+    with pytest.raises(InputError, match=r"must be a string\. Received: None"):
+        retriever.search(None)
+    for top_k in (0, -1, "3"):
+        with pytest.raises(InputError, match="`top_k` must be a whole number"):
+            retriever.search("鱼", top_k)
+    assert retriever.search("\ud800鱼", 9)[0].text == PASSAGES[3]
+
+
 def test_a_missing_library_is_named(monkeypatch):
     def without(name, *args, **kwargs):
         if name == "bm25s":
@@ -74,6 +90,9 @@ def test_documents(tmp_path):
     (tmp_path / "b" / "二.md").write_text(f"第一段。\r\n\n{long}\n结尾\u2028一行", "utf-8")
     (tmp_path / "一.txt").write_text("\ufeff甲\n\n乙\n", "utf-8")
     (tmp_path / "c.bin").write_bytes(b"\xff")
+    (tmp_path / ".git" / "d.md").mkdir(parents=True)
+    (tmp_path / ".git" / "e.md").write_text("藏", "utf-8")
+    (tmp_path / "d.md").mkdir()
     documents = read_documents(tmp_path)
     assert {each.path.name for each in documents} == {"一.txt", "二.md"}
     assert [(each.text, each.line) for each in documents if each.path.name == "一.txt"] == [("甲\n\n乙", 1)]
@@ -106,6 +125,8 @@ def test_ask(tmp_path, capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["question"] == "日月？"
     assert found["answer"] == found["answers"][0]["text"]
+    assert found["passages"] == 1
+    assert 0 < found["no_answer"] < 1
     text = (folder / "a.txt").read_text("utf-8").split("\n")
     for row in found["answers"]:
         first, *others = row["text"].split("\n")
@@ -113,16 +134,24 @@ def test_ask(tmp_path, capsys):
         assert f"【{row['text']}】".replace("\n", " ") in row["context"]
     assert main([*arguments, "龘？"]) == 0
     out = capsys.readouterr().out
-    assert "日月？\n  " in out
+    assert f"日月？\n  {found['answer']}  {found['answers'][0]['score']:.2f}  " in out
+    assert f"\n  (no answer)  {found['no_answer']:.2f}\n龘？" in out
     assert f"{folder / 'a.txt'}:" in out
-    assert out.endswith("龘？\n  (no answer)\n")
+    assert out.endswith("龘？\n  (nothing found)\n")
+    MLMReader.load(tmp_path / "reader", threshold=1.0).save(tmp_path / "silent")
+    assert main(["ask", "--reader", str(tmp_path / "silent"), str(folder), "日月？"]) == 0
+    assert capsys.readouterr().out.startswith("日月？\n  (no answer)  ")
+    assert main([*arguments, "--passages", "0"]) == 2
+    assert "must be a whole number, 1 or more" in capsys.readouterr().err
     assert main(["ask", str(tmp_path / "no"), "日？"]) == 2
     assert "There is no" in capsys.readouterr().err
 
 
 def test_report(tmp_path):
     examples = [
-        QAExample("首都<是>哪里？", ["甲" * 300 + "北京市&" + "乙" * 300, "别的"], ["北京"], "q1"),
+        QAExample(
+            "首都<是>哪里？", ["甲" * 300 + "北京市&" + "乙" * 9 + "北京" + "乙" * 300, "别的"], ["北京"], "q1", "地"
+        ),
         QAExample("对吗？", ["对"], ["对"]),
         QAExample("没有？", ["文"], []),
         QAExample("哪年？", ["空"], ["空"]),
@@ -140,7 +169,8 @@ def test_report(tmp_path):
     page = (tmp_path / "report.html").read_text("utf-8")
     assert "3 of 4 questions" in page
     assert "首都&lt;是&gt;哪里？" in page
-    assert '<mark class="both">北京</mark><mark class="found">市</mark>&amp;' in page
+    assert f'<mark class="both">北京</mark><mark class="found">市</mark>&amp;{"乙" * 9}<mark class="right">北京' in page
+    assert f"<tr><th>地: f1</th><td>{scores['groups']['地']['f1']:.2f}</td></tr>" in page
     assert "…甲" in page
     assert page.index("没有？") < page.index("首都")  # the worst first
     assert "对吗？" not in page
