@@ -33,8 +33,9 @@ class MLMReader(Reader):
         iterations: passes over each window. From the second on the tokens that are surest stand in their slots and the
             others are asked for again (Mask-Predict, Ghazvininejad et al., 2019, https://arxiv.org/abs/1904.09324);
             trained with more than 1, half of the rows show some of the answer, and the rest of it is learned.
-        loss: `"spans"`, the negative log of the share of all occurrences of the answers among all spans; or
-            `"tokens"`, the article's cross-entropy of the first occurrence's tokens over the whole vocabulary.
+        loss: `"spans"`, the negative log of the share of all occurrences of the answers among all spans, see
+            `nlpgen.reading.scoring.SlotSpanLoss`; or `"tokens"`, the article's cross-entropy of the first occurrence's
+            tokens over the whole vocabulary.
         negative_rate: share of the rows without an answer, see `nlpgen.reading.rows.TrainingRows`.
         negatives: whose passages these are, `"random"` or `"bm25"` (needs the extra `search`).
         threshold: a question is answered where p(best) / (p(best) + p(none)) is as much or more. `None`: fitted on

@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 HIDDEN = -1e9  # log probability of what cannot be
+ANCHOR = 0.1  # weight of the plain log likelihood in `SlotSpanLoss`
 
 
 def span_index(first, last, length):
@@ -75,17 +76,27 @@ def marginal_loss(scores, gold):
     Returns:
         `(batch,)`.
     """
+    return ops.logsumexp(scores, axis=1) - log_sum_of(scores, gold)
+
+
+def log_sum_of(scores, gold):
+    """`logsumexp(right)`, see `marginal_loss`."""
     right = ops.take_along_axis(scores, ops.maximum(gold, 0), axis=1)
-    right = ops.where(gold >= 0, right, HIDDEN)
-    return ops.logsumexp(scores, axis=1) - ops.logsumexp(right, axis=1)
+    return ops.logsumexp(ops.where(gold >= 0, right, HIDDEN), axis=1)
 
 
 @keras.saving.register_keras_serializable("nlpgen")
 class SlotSpanLoss(keras.losses.Loss):
-    """The marginal loss over all spans, with log probabilities of slots as predictions and span indices as targets."""
+    """The marginal loss over all spans and a tenth of -log p(right), with log probabilities of slots as predictions and
+    span indices as targets.
+
+    Each score has log p(end) in it once, so the shares alone say nothing of it: in a long training it drifts far below
+    what any span has, and the slots are no distributions any more. The second term holds it.
+    """
 
     def call(self, y_true, y_pred):
-        return marginal_loss(slot_span_scores(y_pred), ops.cast(y_true, "int32"))
+        scores, gold = slot_span_scores(y_pred), ops.cast(y_true, "int32")
+        return marginal_loss(scores, gold) - ANCHOR * log_sum_of(scores, gold)
 
 
 @keras.saving.register_keras_serializable("nlpgen")
