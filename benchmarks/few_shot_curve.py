@@ -19,19 +19,22 @@ from machine import machine
 
 from nlpgen import MaskedLM
 from nlpgen.prompts import LinearProbeClassifier, TfidfClassifier, learning_curve
+from nlpgen.training.plot import check_figure
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True, help="keeps finished runs")
-    parser.add_argument("--plot", type=Path, help="a PNG")
+    parser.add_argument("--plot", type=Path, help="e.g. curve.png")
     parser.add_argument("--model", default="bert-tiny-zh")
     parser.add_argument("--sizes", type=int, nargs="+", default=[0, 4, 8, 16, 32, 64, 168])
     parser.add_argument("--splits", type=int, default=2)
     parser.add_argument("--test-rows", type=int, default=1000)
     parser.add_argument("--rates", type=Path, default=RATES, help="what few_shot_settings.py wrote")
     options = parser.parse_args()
+    if options.plot:
+        check_figure(options.plot)
     mlm, rates = MaskedLM.from_pretrained(options.model), read_rates(options.rates)
     task = read_task("sentiment", options.data)
     drawn = np.random.default_rng(0).permutation(len(task.test))[: options.test_rows]

@@ -36,7 +36,7 @@ from nlpgen.checkpoints.files import write_json
 from nlpgen.reading import answer_scores
 from nlpgen.reading.decoding import answer_of
 from nlpgen.reading.windows import matchable
-from nlpgen.training.plot import figure_class, save_figure
+from nlpgen.training.plot import check_figure, figure_class, save_figure
 
 READERS = {
     "mlm": (MLMReader, {}),
@@ -86,6 +86,8 @@ def main(arguments=None):
     parser.add_argument("--work", type=Path, help="keeps what is finished")
     parser.add_argument("--plot", type=Path, help="a picture: EM and F1 over the number of questions")
     options = parser.parse_args(arguments)
+    if options.plot:
+        check_figure(options.plot)
     train, test, metric = sets(options)
     mlm, names = MaskedLM.from_pretrained(options.model), options.readers.split(",")
     print(f"| {options.set}, {len(test)} questions | trained on | seed | {' | '.join(MEASURES)} |")

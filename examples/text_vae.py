@@ -23,7 +23,7 @@ def main(arguments=None):
     parser.add_argument("--model", default="poem-vae", help="an embedded model or a folder")
     parser.add_argument("--train", action="store_true", help="train one on the 40 couplets instead")
     parser.add_argument("--epochs", type=int, default=150, help="of --train")
-    parser.add_argument("--plot", help="draw the latent space, a PNG")
+    parser.add_argument("--plot", help="draw the latent space, e.g. space.png")
     options = parser.parse_args(arguments)
 
     lines = COUPLETS.read_text(encoding="utf-8").splitlines()

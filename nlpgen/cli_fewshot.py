@@ -29,7 +29,7 @@ from nlpgen.prompts import (
 from nlpgen.prompts.pattern import BRACES, FIELD, MASK, SEPARATOR
 from nlpgen.prompts.question import Question
 from nlpgen.tasks.fine_tuning import check_options
-from nlpgen.training.plot import figure_class
+from nlpgen.training.plot import check_figure
 
 
 class LabelledPET(PETClassifier):
@@ -152,7 +152,7 @@ def add_fewshot(verbs):
     verb.add_argument("--cache", metavar="DIR", help="keeps finished runs: the same command goes on where it stopped")
     verb.add_argument("--json", action="store_true", help="print JSON, predictions included, instead of Markdown")
     verb.add_argument("--markdown", metavar="FILE", help="write the table to a file too")
-    verb.add_argument("--plot", metavar="FILE", help="draw accuracy against number of labels, a PNG")
+    verb.add_argument("--plot", metavar="FILE", help="draw accuracy against number of labels, e.g. curve.png")
     add_model_options(verb)
     verb.set_defaults(run=run_fewshot)
 
@@ -232,7 +232,7 @@ def _check_outputs(options):
         if path and not Path(path).parent.is_dir():
             raise InputError(f"--{name} {path}: there is no folder {Path(path).parent}. Make it first.")
     if options.plot:
-        figure_class()
+        check_figure(options.plot)
 
 
 def _check_labels(verbalizer, *sets):

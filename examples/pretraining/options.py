@@ -66,7 +66,7 @@ def options(description):
     add("--deterministic", action="store_true", help="TensorFlow: only operations that give the same bits every time")
     add("--peak-tflops", type=float, help="what the machine's matrix unit can do, to report the share reached")
     add("--tensorboard", help="folder for TensorBoard")
-    add("--plot", help="picture of loss and accuracy (PNG)")
+    add("--plot", help="picture of loss and accuracy, e.g. run.png")
     return parser
 
 

@@ -60,10 +60,13 @@ def save_figure(figure, path):
 
     Raises:
         NlpgenError: if matplotlib is missing.
-        OutputError: if there is no such folder, or matplotlib knows no such format.
+        OutputError: if there is no such folder, matplotlib knows no such format, or it cannot be written.
     """
     check_figure(path)
     path = Path(path)
     beside = path.with_name(f".{path.name}.new")
-    figure.savefig(beside, format=path.suffix[1:].lower(), dpi=110)
-    os.replace(beside, path)
+    try:
+        figure.savefig(beside, format=path.suffix[1:].lower(), dpi=110)
+        os.replace(beside, path)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error}") from error

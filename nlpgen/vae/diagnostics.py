@@ -67,7 +67,7 @@ class Diagnosis:
 
     def __init__(self, vae, lines, most_lines=500, samples=20, generated=500, seed=0):
         least = {"most_lines": (most_lines, 2), "samples": (samples, 1), "generated": (generated, 0)}
-        wrong = [f"{name}={n!r}" for name, (n, low) in least.items() if not isinstance(n, int) or n < low]
+        wrong = [f"{name}={n!r}" for name, (n, low) in least.items() if not isinstance(n, int | np.integer) or n < low]
         if wrong:
             raise InputError(f"Expected most_lines >= 2, samples >= 1 and generated >= 0. Received: {', '.join(wrong)}")
         check_seed(seed)
@@ -192,7 +192,7 @@ class Diagnosis:
     def _measure_texts(self, data, generated, seed):
         vae, tokens = self._vae, self._vae.tokenizer.tokens
         cut = [tokens(row[1:-1]) for row in data.rows]
-        again = [tokens(row) for row in vae.tokenizer.ids(vae.decode(self._latent.mean(self._posterior)))]
+        again = [tokens(row) for row in vae.tokenizer.ids(vae.decode(self.means()[0]))]
         pairs = list(zip(again, cut, strict=True))
         self.exact = float(np.mean([a == b for a, b in pairs]))
         self.token_f1 = float(np.mean([token_f1(a, b) for a, b in pairs]))

@@ -11,7 +11,6 @@ from nlpgen.errors import InputError, TrainingDiverged
 from nlpgen.training import KeptRun, WarmupStableDecay
 from nlpgen.vae.annealing import AggressiveEncoder, FreeBits, Schedule, described
 from nlpgen.vae.information import mutual_information
-from nlpgen.vae.latents import Latent
 from nlpgen.vae.options import OBJECTS
 
 CALIBRATION = 2048  # texts whose features give the moments of batch normalization
@@ -29,6 +28,11 @@ def train(vae, data, held_out, callbacks, state=None):
         state: a folder, or `None`.
     """
     model, generator = vae.model_, np.random.default_rng(vae.seed)
+    if model.latent.norm is not None and min(vae.batch_size, len(data)) < 2:
+        raise InputError(
+            f"{type(model.latent).__name__} is batch-normalised, which needs two texts in a batch. Received: "
+            f"batch_size={vae.batch_size} and {len(data)} lines. A sphere can do without: batch_norm=False."
+        )
     steps = len(data.shuffled(vae.batch_size, generator))
     total = vae.epochs * steps
     schedule = WarmupStableDecay(vae.learning_rate, total, total // 20, total // 3)
@@ -118,7 +122,7 @@ def _epoch(vae, epoch, data, generator, schedule, listeners):
         sums = {name: sums.get(name, 0.0) + float(value) / len(batches) for name, value in logs.items()}
         listeners.on_train_batch_end(step, logs)
     seconds = time.perf_counter() - begin
-    if type(model.latent).calibrate is not Latent.calibrate:
+    if model.latent.norm is not None:
         some = data.part(CALIBRATION)
         model.latent.calibrate(vae.over_rows(some, lambda batch: vae.compute("features", batch)))
     return {"epoch": epoch + 1, **sums, "kl_weight": float(model.kl_weight.numpy()), "seconds": seconds}

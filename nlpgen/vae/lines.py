@@ -1,6 +1,7 @@
 """Lines of text to batches of arrays and back."""
 
 import inspect
+import os
 import warnings
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from nlpgen.errors import InputError, InputWarning
 from nlpgen.text import check_texts, pad, shuffled_batches
 
 STEP = 4  # lengths of batches are multiples of this, or that of the longest text
-PACKAGE = str(Path(__file__).parents[1])
+PACKAGE = str(Path(__file__).parents[1]) + os.sep
 
 
 def start_id(tokenizer):
@@ -48,7 +49,7 @@ class Lines:
             )
         long = sum(len(row) > max_length - 2 for row in rows)
         if long:
-            warn(f"{long} of {len(rows)} lines have more than {max_length - 2} tokens and are cut there ({limit}).")
+            warn(f"{long} of {len(rows)} `{name}` have more than {max_length - 2} tokens and are cut there ({limit}).")
         self.rows = [[first, *row[: max_length - 2], last] for row in rows]
         self.lengths = np.array([len(row) for row in self.rows])
 

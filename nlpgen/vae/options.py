@@ -4,6 +4,7 @@ import math
 import warnings
 
 import keras
+import numpy as np
 
 from nlpgen.errors import InputError, InputWarning
 from nlpgen.models import Backbone
@@ -73,14 +74,20 @@ def _problems_of_numbers(vae):
     if not isinstance(vae.max_length, int) or vae.max_length < 3:
         yield f"`max_length` must be a whole number, 3 or more: {vae.max_length!r}"
     for name in ("dropout", "word_dropout"):
-        if not (_is_number(getattr(vae, name)) and 0 <= getattr(vae, name) < 1):
+        if not (is_number(getattr(vae, name)) and 0 <= getattr(vae, name) < 1):
             yield f"`{name}` must be 0 or more and below 1: {getattr(vae, name)!r}"
     for name in ("learning_rate", "clip"):
-        if not (_is_number(getattr(vae, name)) and 0 < getattr(vae, name) < math.inf):
+        if not (is_number(getattr(vae, name)) and 0 < getattr(vae, name) < math.inf):
             yield f"`{name}` must be a number above 0: {getattr(vae, name)!r}"
-    if not (_is_number(vae.bag_of_words) and vae.bag_of_words >= 0):
+    if not (is_number(vae.bag_of_words) and vae.bag_of_words >= 0):
         yield f"`bag_of_words` must be 0 or more: {vae.bag_of_words!r}"
 
 
-def _is_number(value):
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def is_number(value):
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
+
+
+def check_count(name, value, least):
+    """Raise `InputError` unless it is a whole number that is not below `least`."""
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+        raise InputError(f"`{name}` must be a whole number, {least} or more. Received: {value!r}")

@@ -26,7 +26,7 @@ def report(found):
         f"active units        {found.active_units:6d}/{latent.size}"
         + (f"   says nothing here: {latent.unit_note}" if latent.unit_note else ""),
     ]
-    if len(found.kl_terms) > 1:
+    if len(found.kl_terms) > 1 and math.isfinite(found.kl):
         quartiles = " ".join(f"{x:.3f}" for x in np.quantile(found.kl_terms, (0, 0.25, 0.5, 0.75, 1)))
         lines.insert(3, f"KL by dimension     {quartiles}   least, quartiles, most")
     if found.entropy_gap is not None:
@@ -53,7 +53,7 @@ def plot(found, path):
     figure = figure_class()(figsize=(11, 7), layout="constrained")
     (training, dimensions), (positions, space) = figure.subplots(2, 2)
     _draw_training(training, found._vae.history_)
-    order = np.sort(found.kl_terms)[::-1]
+    order = np.sort(found.kl_terms)[::-1] if math.isfinite(found.kl) else []
     dimensions.bar(np.arange(len(order)), order)
     dimensions.set(xlabel="dimension, by its KL", ylabel="KL, nats")
     positions.bar(np.arange(1, len(found.gap_by_position) + 1), found.gap_by_position)

@@ -79,20 +79,20 @@ def load_vae(cls, name_or_folder):
             f"{folder / ABOUT} has format version {about.get('format_version')!r}, this nlpgen reads {FORMAT_VERSION}. "
             "Install the nlpgen that wrote it, or train anew."
         )
-    if not (folder / WEIGHTS).is_file() or sha256(folder / WEIGHTS) != about["sha256"]:
+    if not (folder / WEIGHTS).is_file() or sha256(folder / WEIGHTS) != about.get("sha256"):
         raise CheckpointCorrupt(f"{folder / WEIGHTS} is not what {ABOUT} says was saved. Take the folder again.")
     tokenizer = read_tokenizer(folder)
     if tokenizer is None:
         raise CheckpointNotFound(f"{folder} has no vocabulary. Take the whole folder again.")
+    tensors = SafetensorsFile(folder / WEIGHTS)
+    arrays = {name.removeprefix("prior."): tensors[name] for name in tensors if name.startswith("prior.")}
     try:
         vae = _untrained(cls, about, tokenizer)
+        vae.prior_.from_arrays(arrays)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         what = str(error) if isinstance(error, NlpgenError) else repr(error)
-        raise ConfigError(f"{folder / ABOUT} is not as TextVAE.save writes it: {what}. Take it again.") from error
-    tensors = SafetensorsFile(folder / WEIGHTS)
+        raise ConfigError(f"{folder / ABOUT} is not as TextVAE.save writes it: {what:.300}. Take it again.") from error
     _load_weights(vae.model_, tensors, folder)
-    names = [name for name in tensors if name.startswith("prior.")]
-    vae.prior_.from_arrays({name.removeprefix("prior."): tensors[name] for name in names})
     return vae
 
 
@@ -114,7 +114,7 @@ def _untrained(cls, about, tokenizer):
         annealing=annealing,
         **about["params"],
     )
-    vae.longest_, vae.history_, vae._methods = about["longest"], about["history"], {}
+    vae.longest_, vae.history_, vae._methods = about["longest"], [dict(each) for each in about["history"]], {}
     vae.model_ = vae.new_model(vae.longest_)
     vae.prior_ = PRIORS[about["prior"]["kind"]](vae.model_.latent, **about["prior"]["options"])
     return vae

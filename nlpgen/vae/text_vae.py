@@ -17,7 +17,7 @@ from nlpgen.vae.encoders import ENCODERS, BackboneEncoder
 from nlpgen.vae.fitting import draw_weights, train
 from nlpgen.vae.latents import VonMisesFisher
 from nlpgen.vae.lines import Lines, start_id, warn
-from nlpgen.vae.options import annealing_of, check_options
+from nlpgen.vae.options import annealing_of, check_count, check_options, is_number
 from nlpgen.vae.priors import PRIORS, Standard
 from nlpgen.vae.saving import load_vae, save_vae
 from nlpgen.vae.seeding import seeded
@@ -273,7 +273,7 @@ class TextVAE(Estimator):
         """
         self._check_fitted()
         check_seed(seed)
-        _check_count("n", n, 1)
+        check_count("n", n, 1)
         return self.decode(self.prior_.sample(n, seed), temperature, top_p, seed)
 
     def interpolate(self, a, b, steps=7, temperature=0.0, top_p=1.0, seed=0):
@@ -291,7 +291,7 @@ class TextVAE(Estimator):
             InputError: if nothing was learned yet, a text cannot be read, or an option is out of range.
         """
         self._check_fitted()
-        _check_count("steps", steps, 2)
+        check_count("steps", steps, 2)
         path = self.model_.latent.interpolate(*self.encode([a, b]), steps)
         return self.decode(path, temperature, top_p, seed)
 
@@ -313,6 +313,11 @@ class TextVAE(Estimator):
             InputError: if nothing was learned yet, texts cannot be read, or an option is out of range.
         """
         towards, away_from = check_texts(towards, "towards"), check_texts(away_from, "away_from")
+        if not towards or not away_from or not is_number(strength):
+            raise InputError(
+                "Give one text or more in `towards` and in `away_from`, and a number as `strength`. "
+                f"Received: {len(towards)}, {len(away_from)}, {strength!r}"
+            )
         direction = self.encode(towards).mean(axis=0) - self.encode(away_from).mean(axis=0)
         moved = self.model_.latent.nearest(self.encode(lines) + strength * direction)
         return self.decode(moved, temperature, top_p, seed)
@@ -372,7 +377,8 @@ class TextVAE(Estimator):
         """
         state = self.model_.latent.seed_generator.state
         before = keras.ops.convert_to_numpy(state).copy()
-        state.assign(np.array([seed % 2**32, 0], before.dtype))
+        # Drawn, since PyTorch takes the sum of both numbers, and none above 2³¹.
+        state.assign(np.array([np.random.default_rng(seed).integers(2**31), 0], before.dtype))
         z = [keras.ops.convert_to_numpy(self.model_.latent.sample(posterior)).copy() for _ in range(times or 1)]
         state.assign(before)
         return z[0] if times is None else np.stack(z)
@@ -438,8 +444,3 @@ class TextVAE(Estimator):
     def _check_fitted(self):
         if not hasattr(self, "model_"):
             raise InputError("This TextVAE has learned nothing yet. Call `fit`, or load one by `load`.")
-
-
-def _check_count(name, value, least):
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
-        raise InputError(f"`{name}` must be a whole number, {least} or more. Received: {value!r}")

@@ -28,7 +28,7 @@ LATENTS = {
     "vq": lambda: VectorQuantized(4, num_codes=8, num_slots=2, seed=1),
     "fsq": lambda: FiniteScalarQuantized((3, 2), num_slots=2),
 }
-DENSITIES = ("gaussian", "batch-norm", "symmetric", "delta", "vmf", "vmf-learned", "power-spherical", "entropic")
+DENSITIES = tuple(name for name in LATENTS if name not in ("vq", "fsq"))
 
 
 def derivative(function, x):

@@ -60,7 +60,7 @@ def trained():
         hidden_size=64,
         dropout=0.0,
         annealing=Constant(0.1),
-        epochs=80,
+        epochs=80,  # enough that two of five lines come back to the letter
         batch_size=20,
         learning_rate=5e-3,
     )
@@ -248,6 +248,7 @@ def test_equal_calls_give_equal_results(trained, tmp_path):
     np.testing.assert_array_equal(trained.draw(posterior, seed=3), first)
     np.testing.assert_array_equal(array(state), before)
     several = trained.draw(posterior, seed=3, times=2)
+    assert np.isfinite(trained.draw(posterior, seed=2**31 + 5)).all()
     np.testing.assert_array_equal(several[0], first)
     assert np.abs(several[1] - first).max() > 0.1 < np.abs(trained.draw(posterior, seed=4) - first).max()
     assert trained.score(LINES) == trained.score(LINES)
@@ -285,12 +286,17 @@ def test_faults_of_saved_folders(trained, tmp_path):
     with pytest.raises(ConfigError, match="format version 99"):
         TextVAE.load(folder)
     (folder / "vae.safetensors").write_bytes(weights)
-    wrong = [{"params": None}, {"params": {"colour": 1}}, {"prior": {"kind": "flow", "options": {}}}, {"longest": "x"}]
-    wrong += [{"latent": {"class": "Unheard", "config": {}}}, {"latent": "Gaussian"}, {"annealing": [["Never", {}]]}]
+    wrong = [{"params": None}, {"params": {"colour": 1}}, {"longest": "x"}, {"history": "x"}, {"latent": "Gaussian"}]
+    wrong += [{"latent": {"class": "Unheard", "config": {}}}, {"annealing": [["Never", {}]]}]
+    kinds = "flow", "gaussian", "mixture", "score-matching"  # of an unknown kind, or without the arrays of a known one
+    wrong += [{"prior": {"kind": kind, "options": {}}} for kind in kinds]
     for each in wrong:
         (folder / "vae.json").write_text(json.dumps(about | each), encoding="utf-8")
         with pytest.raises(ConfigError, match=r"vae\.json is not as TextVAE\.save writes it"):
             TextVAE.load(folder)
+    (folder / "vae.json").write_text(json.dumps({k: x for k, x in about.items() if k != "sha256"}), encoding="utf-8")
+    with pytest.raises(CheckpointCorrupt, match="not what"):
+        TextVAE.load(folder)
     del about["history"]
     (folder / "vae.json").write_text(json.dumps(about), encoding="utf-8")
     with pytest.raises(ConfigError, match="KeyError\\('history'\\)"):
@@ -507,7 +513,7 @@ def test_wrong_inputs(trained):
         trained.fit_prior(LINES, "codes")
     with pytest.raises(InputError, match=r"'gaussian' has no colour\. It has: seed, covariance"):
         trained.fit_prior(LINES, "gaussian", colour=1)
-    with pytest.warns(InputWarning, match=r"1 of 1 lines have more .*\(none of the training was longer\)") as found:
+    with pytest.warns(InputWarning, match=r"1 of 1 `lines` have more .*\(none of the training was longer\)") as found:
         trained.reconstruct(["白" * 50])
     assert found[0].filename == __file__
     with pytest.warns(InputWarning, match="2 of 5 tokens are unknown to the tokenizer"):
@@ -518,3 +524,13 @@ def test_a_prior_without_its_package_says_so_first(trained, monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.mixture", None)
     with pytest.raises(NlpgenError, match="needs scikit-learn"):
         trained.fit_prior(["no line is read before"], "mixture")
+
+
+@pytest.mark.parametrize("latent", [VonMisesFisher(4, target_kl=2.0), BatchNormGaussian(4), Entropic(4)])
+def test_batch_normalization_needs_two_texts(latent):
+    for lines, batch_size in ((LINES[:8], 1), (LINES[:1], 8)):
+        vae = TextVAE(TOKENIZER, latent, **SMALL | {"batch_size": batch_size, "epochs": 1})
+        with pytest.raises(InputError, match="two texts in a batch"):
+            vae.fit(lines)
+    plain = VonMisesFisher(4, target_kl=2.0, batch_norm=False)
+    TextVAE(TOKENIZER, plain, **SMALL | {"batch_size": 1, "epochs": 1}).fit(LINES[:2])

@@ -26,12 +26,14 @@ class Latent(keras.layers.Layer):
         num_vectors: how many vectors of features a text should have.
         scale: what a decoder should multiply z by to have inputs of about unit variance.
         kl_in_loss: whether `kl` is part of what is trained.
+        norm: its batch normalization, `None` without.
         unit_note: why counting active units says nothing of this latent; empty where it does.
     """
 
     num_vectors = 1
     scale = 1.0
     kl_in_loss = True
+    norm = None
     unit_note = ""
 
     def __init__(self, size, seed=None, **kwargs):

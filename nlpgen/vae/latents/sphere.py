@@ -34,7 +34,8 @@ class SphericalLatent(Latent):
         learned: whether each text has a concentration of its own, which starts above the given one and cannot fall
             below it.
         max_concentration: the highest that is learned.
-        batch_norm: whether the directions are batch-normalised; published models have none.
+        batch_norm: whether the directions are batch-normalised; published models have none. Batches should not be
+            small then: in one of two texts all directions are corners of a cube.
 
     Attributes:
         concentration: a number; the least one where it is learned.
@@ -76,7 +77,8 @@ class SphericalLatent(Latent):
         self.scale = math.sqrt(size)
         self.batch_norm = batch_norm
         self.direction_head = self.dense(size, "direction")
-        self.norm = Standardize(name="norm") if batch_norm else None
+        if batch_norm:
+            self.norm = Standardize(name="norm")
         self.concentration_head = self.dense(1, "concentration") if learned else None
         self._fixed = self._grid(self.concentration)
 
