@@ -33,7 +33,6 @@ class Latent(keras.layers.Layer):
     num_vectors = 1
     scale = 1.0
     kl_in_loss = True
-    norm = None
     unit_note = ""
 
     def __init__(self, size, seed=None, **kwargs):
@@ -42,6 +41,7 @@ class Latent(keras.layers.Layer):
             raise InputError(f"`size` must be a whole number, 1 or more. Received: {size!r}")
         self.size = int(size)
         self.seed_generator = keras.random.SeedGenerator(seed)
+        self.norm = None  # not of the class: PyTorch would find that before the layer of an instance
 
     def posterior(self, features, training=False):
         """Features `(batch, n)`, or `(batch, num_vectors, n)` where that is not 1, of any float type to the parameters
