@@ -34,8 +34,8 @@ def read_qa(path):
 
     Answers are lists of strings or of `{"text"}`, or `{"text": [strings]}`. Offsets of them are not read: an answer is
     wherever it occurs. A question is unanswerable by an empty list or empty strings, or by `is_impossible` where no
-    answers are given; where both answers and `is_impossible` are, as in 231 of CJRC's rows, the answers count, as for
-    its official scorer. Without either, the answers are not known.
+    answers are given; where both answers and `is_impossible` are, as in 231 of CJRC's rows, the answers count. Without
+    either, the answers are not known.
 
     Args:
         path: the file, in UTF-8.

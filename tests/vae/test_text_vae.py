@@ -31,6 +31,8 @@ from tests.helpers import array, assert_close, random_weights, untrained
 from tests.vae.helpers import LINES, tokenizer
 
 TOKENIZER = tokenizer()
+SMALL_BERT = {"vocab_size": len(TOKENIZER.vocab), "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+SMALL_BERT |= {"intermediate_size": 16, "max_position_embeddings": 20}
 SMALL = {"embedding_size": 6, "hidden_size": 8, "num_layers": 2, "dropout": 0.0}
 FORMS = [(decoder, inject) for decoder, cls in DECODERS.items() for inject in cls.injections]
 
@@ -145,15 +147,7 @@ def test_padding_and_other_rows_change_no_features(encoder, slots):
 @pytest.mark.backends
 def test_padding_changes_no_features_of_a_pretrained_encoder():
     """Whatever the id of its padding; `Lines` pad with 0, an ordinary token of such a vocabulary."""
-    config = BertConfig(
-        vocab_size=len(TOKENIZER.vocab),
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=16,
-        max_position_embeddings=20,
-        pad_token_id=1,
-    )
+    config = BertConfig(**SMALL_BERT, pad_token_id=1)
     encoder = BackboneEncoder(Bert(config))
     encoder.build((None, None))
     random_weights(encoder)
@@ -358,14 +352,7 @@ def test_the_epoch_that_is_kept(tmp_path):
 
 
 def test_a_pretrained_encoder(tmp_path):
-    config = BertConfig(
-        vocab_size=len(TOKENIZER.vocab),
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=16,
-        max_position_embeddings=20,
-    )
+    config = BertConfig(**SMALL_BERT)
     bert = Bert(config)
     bert.build()
     bert.tokenizer = TOKENIZER
