@@ -118,8 +118,9 @@ def test_the_denoising_density_is_that_of_the_noisy_vectors():
 
 
 def test_the_denoising_density_of_two_clusters():
-    """Against the mixture with the noise in it: near a centre to 0.08 nats, half-way to the middle of both to 0.12. From
-    one centre to the other, where there is hardly any data, to 0.3, and so shares of draws to 0.08.
+    """Against the mixture with the noise in it: near a centre to 0.08 nats, half-way to the middle of both to 0.12.
+
+    From one centre to the other, where there is hardly any data, to 0.3, and so shares of draws to 0.08.
     """
     z, centres = two_clusters()
     prior = DenoisingDensity(Gaussian(2), sigma=0.5, hidden_size=32, steps=1500, batch_size=128, walk=40).fit(z)
