@@ -56,13 +56,13 @@ TWINS = {
     "seq2seq-greedy": ("seq2seq", Seq2SeqReader, {"beam_width": 1}),
     "seq2seq-greedy, no cache": ("seq2seq", UncachedReader, {"beam_width": 1}),
 }
+# The test questions, their metric, and the set that is trained on.
 SETS = {
-    "cmrc2018": ("cmrc2018/cmrc2018_dev.json", "cmrc2018"),
-    "dureader_robust": ("dureader_robust/dev.json", "dureader_robust"),
-    "webqa": ("webqa/me_test.ann.json", "sogouqa"),
-    "cjrc": ("cjrc/dev_ground_truth.json", "cjrc"),
+    "cmrc2018": ("cmrc2018/cmrc2018_dev.json", "cmrc2018", "cmrc2018"),
+    "dureader_robust": ("dureader_robust/dev.json", "dureader_robust", "cmrc2018"),
+    "webqa": ("webqa/me_test.ann.json", "sogouqa", "webqa"),
+    "cjrc": ("cjrc/dev_ground_truth.json", "cjrc", "cjrc"),
 }
-
 
 MEASURES = ("EM", "F1", "ECE before", "ECE after", "always answering: EM", "F1")
 
@@ -99,8 +99,8 @@ def main(arguments=None):
             chosen, fitted = others[:count], {}
             for name in names:
                 folder = kept(options, name, len(chosen), seed)
-                fitted[name] = reader = trained(name, mlm, chosen, valid, metric, options, seed, fitted, folder)
-                row = scores(reader, test, metric, folder and folder.with_suffix(f".{len(test)}.json"))
+                fitted[name] = reader = trained(name, mlm, chosen, valid, options, seed, fitted, folder)
+                row = scores(reader, test, metric, folder and folder.with_suffix(f".{options.set}.{len(test)}.json"))
                 rows.append((name, len(chosen), seed, row))
                 cells = " | ".join("" if value is None else f"{value:.2f}" for value in row)
                 print(f"| {name} | {len(chosen)} | {seed} | {cells} |", flush=True)
@@ -123,7 +123,7 @@ def rates(text):
 
 def sets(options):
     """Training and test examples, and the metric."""
-    path, metric = SETS[options.set]
+    path, metric, _ = SETS[options.set]
     test = shuffled(read_qa(f"{options.data}/{path}"), 0)
     if options.set == "cjrc":
         test, train = by_passage(test, 1000)
@@ -152,7 +152,7 @@ def kept(options, name, count, seed):
     if options.work is None:
         return None
     model, rate = Path(options.model).name, learning_rate(options, name)
-    made = (options.set, name, count, seed, options.valid, options.steps, options.epochs, rate)
+    made = (SETS[options.set][2], name, count, seed, options.valid, options.steps, options.epochs, rate)
     lengths = (options.passage_length, options.answer_length)
     return options.work / "-".join(map(str, (model, *made, *lengths))).replace(".", "_")
 
@@ -163,7 +163,7 @@ def learning_rate(options, name):
     return options.learning_rate.get(source, options.learning_rate[""])
 
 
-def trained(name, mlm, examples, valid, metric, options, seed, fitted, folder):
+def trained(name, mlm, examples, valid, options, seed, fitted, folder):
     """The reader of that name, from its folder where it is there."""
     if name in TWINS:
         return twin(name, fitted)
@@ -179,7 +179,7 @@ def trained(name, mlm, examples, valid, metric, options, seed, fitted, folder):
     rate = learning_rate(options, name)
     reader = cls(mlm, epochs=epochs, learning_rate=rate, seed=seed, **lengths | changes)
     reader.fit(examples)
-    reader.calibrate(valid, metric)
+    reader.calibrate(valid, SETS[SETS[options.set][2]][1])
     if folder is not None:
         reader.save(folder)
     return reader

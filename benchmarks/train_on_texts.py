@@ -1,10 +1,11 @@
-"""Teach a reader to find answers from plain texts alone, by recurring spans; few labelled questions go further then.
+"""Teach a reader to find answers from plain texts alone; few labelled questions go further then.
 
     python benchmarks/train_on_texts.py --texts A.txt B.txt.xz --work FOLDER --save FOLDER
 
-Each line of the files (plain or xz) is a text; nothing that readers are tested on later may be among them. The run is
-kept in `--work` after each epoch. What is saved is a reader and a `MaskedLM`, so that any reader can be trained from
-it: `benchmarks/reading.py --model FOLDER`.
+The files (plain or xz) have a sentence, a paragraph or a text in a line; nothing that readers are tested on later may
+be among them. Each text gives a cloze question, and one of a recurring span if it has any. The run is kept in `--work`
+after each epoch. What is saved is a reader and a `MaskedLM`, so that any reader can be trained from it:
+`benchmarks/reading.py --model FOLDER`.
 """
 
 import argparse
@@ -15,29 +16,30 @@ from pathlib import Path
 from machine import machine
 
 from nlpgen import MaskedLM, MLMReader
-from nlpgen.reading import recurring_spans
+from nlpgen.reading import cloze_questions, recurring_spans
 
 
-def main():
+def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--texts", nargs="+", required=True, type=Path)
     parser.add_argument("--model", default="bert-tiny-zh")
     parser.add_argument("--work", required=True)
     parser.add_argument("--save", required=True)
     parser.add_argument("--count", type=int, default=48_000, help="texts")
-    parser.add_argument("--shortest", type=int, default=60, help="characters of a text")
-    parser.add_argument("--longest", type=int, default=1000)
+    parser.add_argument("--length", type=int, default=160, help="lines are joined to texts of so many characters")
+    parser.add_argument("--valid", type=int, default=500, help="questions that are held out")
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--learning-rate", type=float, default=4e-4)
     parser.add_argument("--passage-length", type=int, default=160)
     parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
 
-    texts = [text for path in options.texts for text in read(path) if options.shortest <= len(text) <= options.longest]
+    texts = [text for path in options.texts for text in joined(read(path), options.length)]
     random.Random(options.seed).shuffle(texts)
     texts = texts[: options.count]
-    examples = recurring_spans(texts, seed=options.seed)
-    held_out, examples = examples[:500], examples[500:]
+    examples = cloze_questions(texts, seed=options.seed) + recurring_spans(texts, seed=options.seed)
+    random.Random(options.seed).shuffle(examples)
+    held_out, examples = examples[: options.valid], examples[options.valid :]
     print(f"{len(texts)} texts, {len(examples)} questions to train on", flush=True)
     reader = MLMReader(
         MaskedLM.from_pretrained(options.model),
@@ -59,6 +61,16 @@ def read(path):
     """The lines of a file."""
     with lzma.open(path, "rt", encoding="utf-8") if path.suffix == ".xz" else path.open(encoding="utf-8") as file:
         return [line.strip() for line in file]
+
+
+def joined(lines, length):
+    """Texts of as many lines that follow each other as it takes to have so many characters."""
+    text = ""
+    for line in lines:
+        text += line
+        if len(text) >= length:
+            yield text
+            text = ""
 
 
 if __name__ == "__main__":

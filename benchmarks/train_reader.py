@@ -25,7 +25,7 @@ from nlpgen.reading import Retriever
 READERS = {"mlm": MLMReader, "span": SpanReader, "seq2seq": Seq2SeqReader}
 
 
-def main():
+def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="bert-tiny-zh")
     parser.add_argument("--reader", choices=READERS, default="mlm")
@@ -41,12 +41,12 @@ def main():
     parser.add_argument("--learning-rate", type=float, default=4e-4)
     parser.add_argument("--answer-length", type=int, default=32)
     parser.add_argument("--passage-length", type=int, default=160)
-    parser.add_argument("--stride", type=int, default=80)
+    parser.add_argument("--stride", type=int, help="half of it by default")
     parser.add_argument("--negative-rate", type=float, default=0.25)
     parser.add_argument("--threshold", type=float, help="of answering; fitted by default, 0 to answer always")
     parser.add_argument("--dtype", help="e.g. mixed_bfloat16")
     parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
 
     valid, train = by_passage(shuffled(read_qa(options.train), options.seed), options.valid)
     train = train[: options.questions]
@@ -55,7 +55,7 @@ def main():
         MaskedLM.from_pretrained(options.model, dtype=options.dtype),
         answer_length=options.answer_length,
         passage_length=options.passage_length,
-        stride=options.stride,
+        stride=options.stride or options.passage_length // 2,
         negative_rate=options.negative_rate,
         epochs=options.epochs,
         batch_size=options.batch_size,

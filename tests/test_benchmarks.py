@@ -2,11 +2,12 @@
 
 import importlib
 import json
+import lzma
 
 import numpy as np
 import pytest
 
-from nlpgen import MLMReader, Seq2SeqReader
+from nlpgen import MLMReader, QAExample, Seq2SeqReader
 from tests.reading.helpers import SMALL, examples, tiny_mlm
 from tests.vae.helpers import LINES
 
@@ -75,15 +76,19 @@ def test_parts_that_share_no_passage(reading):
     assert len({each.passages for each in others[:16]}) > 8  # still shuffled
 
 
+def write_cmrc(path, made):
+    rows = [
+        {"context_text": each.passages[0], "qas": [{"query_text": each.question, "answers": list(each.answers)}]}
+        for each in made
+    ]
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(rows), "utf-8")
+
+
 def test_reading_on_files_made_here(reading, tmp_path, capsys):
     """Once anew, with all that it measures; once from what is kept, with a picture."""
     for name, seed in (("expmrc/train-pseudo-cmrc2018.json", 0), ("cmrc2018/cmrc2018_dev.json", 1)):
-        rows = [
-            {"context_text": each.passages[0], "qas": [{"query_text": each.question, "answers": list(each.answers)}]}
-            for each in examples(40, seed)
-        ]
-        (tmp_path / name).parent.mkdir()
-        (tmp_path / name).write_text(json.dumps(rows), "utf-8")
+        write_cmrc(tmp_path / name, examples(40, seed))
     tiny_mlm(longest=128).save_pretrained(tmp_path / "model")
     arguments = ["--data", str(tmp_path), "--model", str(tmp_path / "model"), "--work", str(tmp_path / "work")]
     arguments += ["--questions", "8", "--valid", "8", "--test", "6", "--steps", "1", "--epochs", "1"]
@@ -109,6 +114,38 @@ def test_reading_on_files_made_here(reading, tmp_path, capsys):
     ]
     assert again == [row for row in table if row[0] in ("mlm", "mlm-vote")]
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_reader_from_texts_alone_and_from_files_made_here(monkeypatch, request, tmp_path, capsys):
+    """What the first leaves is where the second begins."""
+    monkeypatch.syspath_prepend(request.config.rootpath / "benchmarks")
+    train_on_texts, train_reader = map(importlib.import_module, ("train_on_texts", "train_reader"))
+    tiny_mlm(longest=128).save_pretrained(tmp_path / "model")
+    text = "天地很大，日月在天上。人在地上，日月很明。\n"
+    (tmp_path / "a.txt").write_text(text * 8, "utf-8")
+    with lzma.open(tmp_path / "b.txt.xz", "wt", encoding="utf-8") as file:
+        file.write(text * 8)
+    texts = [str(tmp_path / "a.txt"), str(tmp_path / "b.txt.xz")]
+    lengths = ["--passage-length", "16", "--epochs", "1"]
+    saved = ["--work", str(tmp_path / "work"), "--save", str(tmp_path / "begun")]
+    begun = ["--texts", *texts, "--length", "30", "--valid", "2", "--model", str(tmp_path / "model")]
+    train_on_texts.main([*begun, *lengths, *saved])
+    out = capsys.readouterr().out
+    assert "8 texts, " in out
+    assert "of 2\n" in out
+    for name, seed in (("train.json", 0), ("dev.json", 1)):
+        asked = [QAExample("天地人？", each.passages, each.answers) for each in examples(24, seed)]
+        write_cmrc(tmp_path / name, asked)
+    files = ["--train", str(tmp_path / "train.json"), "--dev", str(tmp_path / "dev.json"), "--valid", "8"]
+    saved = ["--work", str(tmp_path / "work2"), "--save", str(tmp_path / "saved")]
+    train_reader.main(["--model", str(tmp_path / "begun"), "--answer-length", "4", *files, *lengths, *saved])
+    out = capsys.readouterr().out
+    assert "16 questions, " in out
+    assert "% of pairs" in out
+    assert "dev: EM " in out
+    passage = "甲乙日丙丁"
+    answer = MLMReader.load(tmp_path / "saved").set_params(threshold=0.0).answer("天地人？", passage)
+    assert answer.text == passage[answer.start : answer.end] != ""
 
 
 @pytest.mark.filterwarnings("ignore:Gradients do not exist:UserWarning")  # of the latent that is always 0

@@ -1,3 +1,4 @@
+from nlpgen.reading.cloze import cloze_questions
 from nlpgen.reading.decoding import Answer
 from nlpgen.reading.evaluation import answer_scores
 from nlpgen.reading.example import QAExample
@@ -19,6 +20,7 @@ __all__ = [
     "Seq2SeqReader",
     "SpanReader",
     "answer_scores",
+    "cloze_questions",
     "read_qa",
     "recurring_spans",
     "write_report",
