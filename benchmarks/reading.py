@@ -12,9 +12,10 @@ temperature; EM and F1 also without the threshold, if there is one above 0. What
 
 At the end the last readers answer in turns, so that what else the machine does falls on all: with seq2seq-greedy also
 without its cache, as bert4keras writes, and with mlm-greedy also a port of the article's script to PyTorch and
-transformers. `--set` chooses what is tested on: cmrc2018, dureader_robust, webqa (512 questions, each with its passage
-and four that are like the question) or cjrc (1,000 of its questions, trained on the others). No passage is in two of
-training, validation and test set, but for webqa's four, which training and validation set share.
+transformers. `--set` chooses what is tested on: cmrc2018, dureader_robust (the readers of cmrc2018, as they are
+calibrated there), webqa (512 questions, each with its passage and four that are like the question) or cjrc (1,000 of
+its questions, trained on the others). No passage is in two of training, validation and test set, but for webqa's four,
+which training and validation set share.
 
 With `--work` each reader that was trained and each row stay in a folder, by what made them: the same command goes on
 from there, and several, of other sizes or readers, may run side by side and be gathered by one that asks for all.
@@ -56,13 +57,13 @@ TWINS = {
     "seq2seq-greedy": ("seq2seq", Seq2SeqReader, {"beam_width": 1}),
     "seq2seq-greedy, no cache": ("seq2seq", UncachedReader, {"beam_width": 1}),
 }
-# The test questions, their metric, and the set that is trained on.
 SETS = {
-    "cmrc2018": ("cmrc2018/cmrc2018_dev.json", "cmrc2018", "cmrc2018"),
-    "dureader_robust": ("dureader_robust/dev.json", "dureader_robust", "cmrc2018"),
-    "webqa": ("webqa/me_test.ann.json", "sogouqa", "webqa"),
-    "cjrc": ("cjrc/dev_ground_truth.json", "cjrc", "cjrc"),
+    "cmrc2018": ("cmrc2018/cmrc2018_dev.json", "cmrc2018"),
+    "dureader_robust": ("dureader_robust/dev.json", "dureader_robust"),
+    "webqa": ("webqa/me_test.ann.json", "sogouqa"),
+    "cjrc": ("cjrc/dev_ground_truth.json", "cjrc"),
 }
+TRAINED_ON = {"dureader_robust": "cmrc2018"}  # where it is another set
 
 MEASURES = ("EM", "F1", "ECE before", "ECE after", "always answering: EM", "F1")
 
@@ -123,7 +124,7 @@ def rates(text):
 
 def sets(options):
     """Training and test examples, and the metric."""
-    path, metric, _ = SETS[options.set]
+    path, metric = SETS[options.set]
     test = shuffled(read_qa(f"{options.data}/{path}"), 0)
     if options.set == "cjrc":
         test, train = by_passage(test, 1000)
@@ -152,7 +153,16 @@ def kept(options, name, count, seed):
     if options.work is None:
         return None
     model, rate = Path(options.model).name, learning_rate(options, name)
-    made = (SETS[options.set][2], name, count, seed, options.valid, options.steps, options.epochs, rate)
+    made = (
+        TRAINED_ON.get(options.set, options.set),
+        name,
+        count,
+        seed,
+        options.valid,
+        options.steps,
+        options.epochs,
+        rate,
+    )
     lengths = (options.passage_length, options.answer_length)
     return options.work / "-".join(map(str, (model, *made, *lengths))).replace(".", "_")
 
@@ -179,7 +189,8 @@ def trained(name, mlm, examples, valid, options, seed, fitted, folder):
     rate = learning_rate(options, name)
     reader = cls(mlm, epochs=epochs, learning_rate=rate, seed=seed, **lengths | changes)
     reader.fit(examples)
-    reader.calibrate(valid, SETS[SETS[options.set][2]][1])
+    _, metric = SETS[TRAINED_ON.get(options.set, options.set)]
+    reader.calibrate(valid, metric)
     if folder is not None:
         reader.save(folder)
     return reader

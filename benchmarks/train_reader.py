@@ -41,7 +41,7 @@ def main(arguments=None):
     parser.add_argument("--learning-rate", type=float, default=4e-4)
     parser.add_argument("--answer-length", type=int, default=32)
     parser.add_argument("--passage-length", type=int, default=160)
-    parser.add_argument("--stride", type=int, help="half of it by default")
+    parser.add_argument("--stride", type=int, help="half of the passage's length by default")
     parser.add_argument("--negative-rate", type=float, default=0.25)
     parser.add_argument("--threshold", type=float, help="of answering; fitted by default, 0 to answer always")
     parser.add_argument("--dtype", help="e.g. mixed_bfloat16")

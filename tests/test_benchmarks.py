@@ -114,6 +114,10 @@ def test_reading_on_files_made_here(reading, tmp_path, capsys):
     ]
     assert again == [row for row in table if row[0] in ("mlm", "mlm-vote")]
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+    write_cmrc(tmp_path / "dureader_robust/dev.json", examples(6, 2))
+    reading.main([*arguments[:-2], "--readers", "mlm", "--set", "dureader_robust"])
+    new = {path.name for path in (tmp_path / "work").iterdir()} - kept
+    assert [name.split(".", 1)[1] for name in new] == ["dureader_robust.6.json"]  # no reader was trained for it
 
 
 def test_a_reader_from_texts_alone_and_from_files_made_here(monkeypatch, request, tmp_path, capsys):

@@ -39,7 +39,7 @@ def cloze_questions(texts, per_text=1, drop=0.25, longest=30, seed=0):
 
     Args:
         texts: strings; those where nothing is found to ask for give no example.
-        per_text: examples of a text.
+        per_text: most examples of a text, drawn one by one: some may be alike.
         drop: share of the words that a question misses.
         longest: characters of an answer, and of each side of a question.
         seed: of what is drawn.
@@ -72,11 +72,11 @@ def cloze_questions(texts, per_text=1, drop=0.25, longest=30, seed=0):
 
 def _asked(sentence, text, drop, longest, generator):
     """A question of a sentence and its answer; `None` if there is none."""
-    words, tags = _tagged(sentence)
-    by_kind = {}
-    for asking, first, last in [*_runs(tags), *_clauses(words)]:
+    pairs, by_kind = tagger().lcut(sentence), {}
+    words = [pair.word for pair in pairs]
+    for asking, first, last in [*_runs([pair.flag for pair in pairs]), *_clauses(words)]:
         answer = "".join(words[first:last])
-        if len(answer) <= longest and text.count(answer) <= OFTEN:
+        if answer.strip() and len(answer) <= longest and text.count(answer) <= OFTEN:
             by_kind.setdefault(asking, []).append((first, last, answer))
     if not by_kind:
         return None
@@ -103,12 +103,6 @@ def _near(words, longest):
     """The first words, of at most so many characters."""
     lengths = np.cumsum([len(word) for word in words])
     return words[: np.searchsorted(lengths, longest, side="right")]
-
-
-def _tagged(sentence):
-    """The words of a sentence, and their tags."""
-    found = [(word, tag) for word, tag in tagger().cut(sentence)]
-    return [word for word, _ in found], [tag for _, tag in found]
 
 
 def _runs(tags):
