@@ -9,6 +9,7 @@ mlm-tokens (the article's loss, decoded exactly) and mlm-tokens-greedy (the arti
 and four passes), span and span-long (answers of up to `--answer-length` less one, and of 63 tokens), seq2seq (a beam of
 4) and seq2seq-greedy. Each row is one training. The expected calibration error is given without and with the
 temperature; EM and F1 also without the threshold, if there is one above 0. What a reader does not have stays blank.
+Of several seeds the means are given too, with the values of each.
 
 At the end the last readers answer in turns, so that what else the machine does falls on all: with seq2seq-greedy also
 without its cache, as bert4keras writes, and with mlm-greedy also a port of the article's script to PyTorch and
@@ -105,6 +106,8 @@ def main(arguments=None):
                 rows.append((name, len(chosen), seed, row))
                 cells = " | ".join("" if value is None else f"{value:.2f}" for value in row)
                 print(f"| {name} | {len(chosen)} | {seed} | {cells} |", flush=True)
+    if options.seeds > 1:
+        print_seeds(rows)
     if options.plot:
         plot(rows, options.plot)
     if options.timed:
@@ -218,15 +221,34 @@ def scores(reader, test, metric, file):
     return row
 
 
+def by_size(rows, column):
+    """`{reader: {questions: values of the seeds}}` of one of the MEASURES, by rising numbers of questions."""
+    found = {}
+    for name, count, _, row in sorted(rows, key=lambda row: row[1]):
+        found.setdefault(name, {}).setdefault(count, []).append(row[column])
+    return found
+
+
+def print_seeds(rows):
+    """EM and F1, a line a reader and a column a number of questions: the mean of the seeds, and each."""
+    for column in (0, 1):
+        sizes = by_size(rows, column)
+        print("\n| " + " | ".join([MEASURES[column], *map(str, next(iter(sizes.values())))]) + " |")
+        print("|---" * (1 + len(next(iter(sizes.values())))) + "|")
+        for name, values in sizes.items():
+            cells = [f"{np.mean(v):.1f} ({', '.join(f'{each:.1f}' for each in v)})" for v in values.values()]
+            print("| " + " | ".join([name, *cells]) + " |")
+    print()
+
+
 def plot(rows, path):
     """Draw EM and F1 over the number of questions: a line a reader, the mean of its seeds, and a band, all of them."""
     figure = figure_class()(figsize=(10, 4.5), layout="constrained")
     for axes, column in zip(figure.subplots(1, 2), (0, 1), strict=True):
-        for name in dict.fromkeys(name for name, *_ in rows):
-            counts = sorted({count for each, count, *_ in rows if each == name})
-            values = [[row[column] for each, n, _, row in rows if (each, n) == (name, count)] for count in counts]
-            axes.plot(counts, [np.mean(each) for each in values], marker="o", label=name)
-            axes.fill_between(counts, [min(each) for each in values], [max(each) for each in values], alpha=0.2)
+        for name, values in by_size(rows, column).items():
+            axes.plot(list(values), [np.mean(each) for each in values.values()], marker="o", label=name)
+            lowest, highest = [[edge(each) for each in values.values()] for edge in (min, max)]
+            axes.fill_between(list(values), lowest, highest, alpha=0.2)
         axes.set_xscale("log", base=2)
         axes.set(xlabel="questions trained on", ylabel=f"{MEASURES[column]}, %")
     axes.legend()

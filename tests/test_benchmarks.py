@@ -109,15 +109,24 @@ def test_reading_on_files_made_here(reading, tmp_path, capsys):
     assert any("span-long" in name and "0_01" in name for name in kept)
     arguments += ["--timed", "0", "--plot", str(tmp_path / "curve.png")]
     reading.main([*arguments, "--readers", "mlm,mlm-vote"])
-    again = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| ")][
-        1:
-    ]
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")][1:]
+    again = [line.strip("| ").split(" | ") for line in lines]
     assert again == [row for row in table if row[0] in ("mlm", "mlm-vote")]
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
     write_cmrc(tmp_path / "dureader_robust/dev.json", examples(6, 2))
     reading.main([*arguments[:-2], "--readers", "mlm", "--set", "dureader_robust"])
     new = {path.name for path in (tmp_path / "work").iterdir()} - kept
     assert [name.split(".", 1)[1] for name in new] == ["dureader_robust.6.json"]  # no reader was trained for it
+
+
+def test_means_of_the_seeds(reading, capsys):
+    rows = [("span", 32, 0, [1.0, 9.0]), ("span", 16, 0, [0.5, 3.0]), ("mlm", 16, 0, [2.0, 4.0])]
+    reading.print_seeds([*rows, ("span", 16, 1, [1.5, 5.0]), ("mlm", 32, 0, [6.0, 8.0])])
+    assert capsys.readouterr().out.split("\n\n") == [
+        "\n| EM | 16 | 32 |\n|---|---|---|\n| span | 1.0 (0.5, 1.5) | 1.0 (1.0) |\n| mlm | 2.0 (2.0) | 6.0 (6.0) |",
+        "| F1 | 16 | 32 |\n|---|---|---|\n| span | 4.0 (3.0, 5.0) | 9.0 (9.0) |\n| mlm | 4.0 (4.0) | 8.0 (8.0) |",
+        "",
+    ]
 
 
 def test_a_reader_from_texts_alone_and_from_files_made_here(monkeypatch, request, tmp_path, capsys):
