@@ -3,7 +3,7 @@
 import numpy as np
 
 from nlpgen.metrics import question_scores
-from nlpgen.reading.decoding import tempered
+from nlpgen.reading.decoding import confidence, tempered
 from nlpgen.reading.windows import matchable
 
 
@@ -21,9 +21,7 @@ def calibrated(pools, examples, threshold, metric):
     temperature = fit_temperature(pools, [_target(*pair) for pair in zip(pools, examples, strict=True)])
     probabilities = [tempered(pool, temperature) for pool in pools]
     if threshold is None:
-        sure = [
-            p[0] / max(p[0] + p[-2], 1e-30) if pool.spans else 0.0 for p, pool in zip(probabilities, pools, strict=True)
-        ]
+        sure = [confidence(each) for each in probabilities]
         silent = [question_scores("", each.answers, metric)[1] for each in examples]
         threshold = fit_threshold(sure, [f1 for _, f1 in answered], silent)
     right = [exact >= 1 for exact, _ in answered]

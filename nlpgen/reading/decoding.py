@@ -1,13 +1,15 @@
 """From scores of spans to answers: the best of a window, of a passage, of several passages. NumPy only."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from nlpgen.reading.scoring import HIDDEN, span_at
+from nlpgen.reading.windows import Passage, matchable
 
 VOTES = ("probability", "bert4keras")
-KEPT = 20  # spans of a passage that are looked at further
+KEPT = 20  # spans of a passage whose texts are looked at further
 POSSIBLE = -1e8  # scores below are those of no span
 
 
@@ -34,12 +36,28 @@ class Read:
     """What was read of one passage.
 
     Attributes:
-        spans: the best `Span`s; their scores are the logs of the odds against no answer.
-        total: log of the summed odds of all spans.
+        passage: what is read.
+        index: which of the question's passages.
+        odds: `(longest, tokens)`, see `best_spans`: logs of the odds against no answer.
     """
 
-    spans: list
-    total: float
+    passage: Passage
+    index: int
+    odds: np.ndarray
+
+    def possible(self, first, last):
+        """Whether the span may be an answer."""
+        return last - first < len(self.odds) and self.odds[last - first, first] > POSSIBLE
+
+    def key(self, first, last):
+        """What is equal for equal answers."""
+        return matchable(self.passage.text[slice(*self.passage.stretch(first, last))])
+
+    def span(self, first, last):
+        """The `Span`."""
+        start, end = self.passage.stretch(first, last)
+        score = float(self.odds[last - first, first])
+        return Span(self.passage.text[start:end], self.index, start, end, self.key(first, last), score)
 
 
 @dataclass(frozen=True)
@@ -47,16 +65,18 @@ class Pool:
     """The answers to one question over all that was read.
 
     Attributes:
-        spans: `Span`s with different keys, best first; each stands where its answer is likeliest.
+        spans: `Span`s with different keys, each where its answer is likeliest; the best of the counted ones first.
         scores: the score of each; log probabilities, or votes.
         none: log probability of no answer.
-        rest: log probability of all other spans.
+        rest: log probability of all spans that have another key than the counted ones.
+        counted: how many of the first are. The others, alternatives to show, are part of the rest.
     """
 
     spans: list
     scores: np.ndarray
     none: float
     rest: float
+    counted: int
 
 
 @dataclass(frozen=True)
@@ -82,35 +102,33 @@ class Answer:
     no_answer: float | None = None
 
 
-def best_spans(scores, k, apart=1):
+def best_spans(scores, k):
     """The best spans of a passage.
 
     Args:
         scores: `(longest, tokens)`: of the span of one token from each on, of two, …; `HIDDEN` for what is none.
         k: how many.
-        apart: how many of those given, the best first, have no token in common, as far as there are such.
 
     Returns:
         `[(score, first, last), …]`, the best first; of equals the shorter, then the earlier.
     """
     flat, tokens = scores.ravel(), scores.shape[1]
     found = np.argpartition(-flat, min(k, flat.size) - 1)[:k]
-    if apart > 1:
-        found = np.union1d(found, _apart(scores, apart))
     found = found[flat[found] > POSSIBLE]
     order = np.lexsort((found, -flat[found]))
     return [(float(flat[i]), *span_at(1 + i, tokens)) for i in found[order].tolist()]
 
 
-def _apart(scores, count):
-    """Places in `scores` of the best span, of the best that does not overlap it, and so on."""
+def spans_apart(scores):
+    """`(first, last)` of the best span of a passage, of the best that does not overlap it, and so on; see
+    `best_spans`.
+    """
     firsts = np.arange(scores.shape[1])
-    lasts, left, found = firsts + np.arange(len(scores))[:, None], scores.copy(), []
-    while len(found) < count and left.max() > POSSIBLE:
-        found.append(int(left.argmax()))
-        first, last = span_at(1 + found[-1], len(firsts))
+    lasts, left = firsts + np.arange(len(scores))[:, None], scores.copy()
+    while left.max() > POSSIBLE:
+        first, last = span_at(1 + int(left.argmax()), len(firsts))
+        yield first, last
         left[(firsts <= last) & (lasts >= first)] = HIDDEN
-    return np.array(found, int)
 
 
 def greedy_span(log_probs, token_ids):
@@ -140,44 +158,74 @@ def greedy_span(log_probs, token_ids):
     return int(begins[0]), int(begins[0]) + tokens - 1, total / count
 
 
-def pooled(reads):
+def pooled(reads, top_k=1):
     """One distribution over all answers: one place answers the question, or none does.
 
     With p(s | w) the probability of a span in its window, p(s) ∝ p(s | w) / p(none | w), and p(none) ∝ 1. Of a place
     that stands in several windows the highest counts. Equal answers are added, in whatever place or passage they stand.
     Each place more that is read takes something from p(none).
 
+    Answers that are counted are the texts of the 20 best spans of each passage. Those that `top_k` asks for beyond them
+    change nothing of these.
+
     Args:
         reads: a `Read` of each passage.
+        top_k: different answers that do not overlap, as many of each passage, are among the spans, if it has them.
 
     Returns:
         A `Pool`.
     """
-    if not reads:
-        return Pool([], np.zeros(0), 0.0, -np.inf)
-    norm = logsumexp([0.0, *(read.total for read in reads)])
-    groups = {}
-    for read in reads:
-        for span in read.spans:
-            groups.setdefault(span.key, []).append(span)
-    sums = {key: logsumexp([span.score for span in group]) - norm for key, group in groups.items()}
-    keys = sorted(sums, key=lambda key: -sums[key])
-    spans = [max(groups[key], key=lambda span: span.score) for key in keys]
-    scores = np.array([sums[key] for key in keys])
-    kept = np.exp(scores).sum() + np.exp(-norm)
-    return Pool(spans, scores, -norm, float(np.log(max(1 - kept, 1e-12))))
+    counted, further = _places(reads, top_k)
+    norm = logsumexp([0.0, *(logsumexp(read.odds) for read in reads)])
+    answers = {}
+    for key, places in (counted | further).items():
+        scores = {(n, first, last): float(reads[n].odds[last - first, first]) for n, first, last in sorted(places)}
+        likeliest = max(scores, key=scores.get)
+        answers[key] = logsumexp(list(scores.values())) - norm, reads[likeliest[0]].span(*likeliest[1:])
+    ranked = [sorted((answers[key] for key in keys), key=lambda pair: -pair[0]) for keys in (counted, further)]
+    sums, spans = zip(*ranked[0], *ranked[1], strict=True) if answers else ((), ())
+    rest = 1 - np.exp(sums[: len(counted)]).sum() - np.exp(-norm)
+    looked_at = sum(map(len, counted.values()))
+    everything = looked_at >= sum(int((read.odds > POSSIBLE).sum()) for read in reads)
+    rest = -np.inf if everything else float(np.log(max(rest, 1e-12)))
+    return Pool(list(spans), np.array(sums), -norm, rest, len(counted))
 
 
-def voted(spans):
-    """Su's vote: an answer has Σ s² / (Σ s + 1), over passages, each with its one best answer and its probability s.
+def _places(reads, top_k):
+    """Where the answers stand that `pooled` counts, and further ones: `{key: {(read, first, last), …}}` of both."""
+    counted, further = {}, {}
+    for n, read in enumerate(reads):
+        for _, first, last in best_spans(read.odds, KEPT):
+            counted.setdefault(read.key(first, last), set()).add((n, first, last))
+    for n, read in enumerate(reads):
+        keys = set()
+        for first, last in spans_apart(read.odds):
+            key = read.key(first, last)
+            keys.add(key)
+            if key not in counted:
+                further.setdefault(key, set()).add((n, first, last))
+            if len(keys - {""}) == top_k:
+                break
+    for found in (counted, further):
+        found.pop("", None)  # white space
+        for n, read in enumerate(reads):
+            for key, spans in read.passage.places(found).items():
+                found[key] |= {(n, *span) for span in spans if read.possible(*span) and read.key(*span) == key}
+    return counted, further
+
+
+def voted(spans, passages):
+    """Su's vote: an answer has Σ s² / (Σ s + 1), over passages, with the probability s of the answer in its best
+    window of each.
 
     Args:
         spans: the `Span` that each window answers with, if it does, its probability as score.
+        passages: strings, those of the question. Equal ones are read once, and vote each.
 
     Returns:
         A `Pool` whose scores are votes.
     """
-    best = {}
+    copies, best = Counter(passages), {}
     for span in spans:
         known = best.get((span.passage, span.key))
         if known is None or span.score > known.score:
@@ -185,19 +233,28 @@ def voted(spans):
     groups = {}
     for span in best.values():
         groups.setdefault(span.key, []).append(span)
-    votes = {key: sum(s.score**2 for s in group) / (sum(s.score for s in group) + 1) for key, group in groups.items()}
+    votes = {}
+    for key, group in groups.items():
+        pairs = [(copies[passages[span.passage]], span.score) for span in group]
+        votes[key] = sum(n * s**2 for n, s in pairs) / (sum(n * s for n, s in pairs) + 1)
     keys = sorted(votes, key=lambda key: -votes[key])
     spans = [max(groups[key], key=lambda span: span.score) for key in keys]
-    return Pool(spans, np.array([votes[key] for key in keys]), 0.0, -np.inf)
+    return Pool(spans, np.array([votes[key] for key in keys]), 0.0, -np.inf, len(keys))
 
 
 def tempered(pool, temperature):
     """Probabilities of the answers of a `pooled`, of none, and of the rest: the distribution to the power 1 / T.
 
-    All the rest, spans that are not among the best of their passage, is one outcome in that.
+    All the rest, answers that are not counted, is one outcome in that.
     """
     logs = np.array([*pool.scores, pool.none, pool.rest]) / temperature
-    return np.exp(logs - logsumexp(logs))
+    return np.exp(logs - logsumexp(logs[[*range(pool.counted), -2, -1]]))
+
+
+def confidence(probabilities):
+    """p(best) / (p(best) + p(none)) of what `tempered` gives; 0 without an answer."""
+    best = probabilities[0] if len(probabilities) > 2 else 0.0
+    return float(best / max(best + probabilities[-2], 1e-30))
 
 
 def answer_of(pool, top_k, vote, temperature=1.0, threshold=0.5):
@@ -208,25 +265,32 @@ def answer_of(pool, top_k, vote, temperature=1.0, threshold=0.5):
         top_k: answers in all: the best and its alternatives.
         vote: a name of `VOTES`.
         temperature: see `tempered`.
-        threshold: there is an answer where p(best) / (p(best) + p(none)) is as much or more.
+        threshold: there is an answer where its `confidence` is as much or more.
     """
     if vote == "bert4keras":
         scores, none, answered = pool.scores, None, len(pool.spans) > 0
     else:
         scores = tempered(pool, temperature)
         none = float(scores[-2])
-        answered = len(pool.spans) > 0 and scores[0] >= threshold * (scores[0] + none)
+        answered = len(pool.spans) > 0 and confidence(scores) >= threshold
     chosen = []
-    for span, score in zip(pool.spans, scores, strict=False):
+    pairs = list(zip(pool.spans, map(float, scores), strict=False))
+    for span, score in pairs[:1] + sorted(pairs[1:], key=_rank):
         if len(chosen) == top_k:
             break
         if not any(s.passage == span.passage and s.start < span.end and span.start < s.end for s, _ in chosen):
-            chosen.append((span, float(score)))
+            chosen.append((span, score))
     answers = [Answer(s.text, score, s.passage, s.start, s.end, [], none) for s, score in chosen]
     if not answered:
         return Answer("", 0.0 if none is None else none, None, 0, 0, answers[: max(top_k - 1, 0)], none)
     best = answers[0]
     return Answer(best.text, best.score, best.passage, best.start, best.end, answers[1:], none)
+
+
+def _rank(pair):
+    """The likelier first; of equals the shorter, then the earlier."""
+    span, score = pair
+    return -score, span.end - span.start, span.passage, span.start
 
 
 def logsumexp(values):

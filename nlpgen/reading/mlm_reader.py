@@ -1,5 +1,7 @@
 """Reading comprehension with a masked language model (Su Jianlin, 2019, https://kexue.fm/archives/7148)."""
 
+from dataclasses import replace
+
 import numpy as np
 from keras import ops
 
@@ -26,9 +28,10 @@ class MLMReader(Reader):
         answer_length: slots; an answer has at most one token less.
         question_length, passage_length: most tokens of a question, and of a window of a passage, with their `[SEP]`.
         stride: a window begins so many tokens after the one before; `None` to read the first window alone, as the
-            article does.
+            article does. Longer answers than `passage_length - stride` tokens may lie in no window as a whole.
         vote: how windows and passages are weighed: `"probability"`, see `nlpgen.reading.decoding.pooled`, or
-            `"bert4keras"`, the article's Σ s² / (Σ s + 1). Of equal passages the first counts.
+            `"bert4keras"`, the article's Σ s² / (Σ s + 1), which knows no threshold. Equal passages are read once;
+            with the article's vote each of them votes.
         decoding: `"exact"`; or `"greedy"`, slot by slot, as the article does; needs `vote="bert4keras"`.
         iterations: passes over each window. From the second on the tokens that are surest stand in their slots and the
             others are asked for again (Mask-Predict, Ghazvininejad et al., 2019, https://arxiv.org/abs/1904.09324);
@@ -147,8 +150,8 @@ class MLMReader(Reader):
         """A batch of the training: inputs, `(rows, g)` targets, and weights of these or `None`."""
         asked = np.ones((len(rows), self.answer_length), "int32")
         if self.iterations > 1:
-            for row, ids, each in zip(rows, inputs["token_ids"], asked, strict=True):
-                self._show(row, ids, each, model.tokenizer.sep_id, generator)
+            triples = zip(rows, inputs["token_ids"], asked, strict=True)
+            rows = [self._shown(*triple, model.tokenizer.sep_id, generator) for triple in triples]
             inputs["asked"] = asked
         if self.loss == "tokens":
             ids = [[*row.answer, model.tokenizer.sep_id] for row in rows]
@@ -162,14 +165,22 @@ class MLMReader(Reader):
     def _loss(self):
         return SlotSpanLoss() if self.loss == "spans" else None
 
-    def _show(self, row, ids, asked, sep, generator):
-        """Write some of the answer into the slots of a row, in half of the cases, and 0 into `asked` there."""
+    def _shown(self, row, ids, asked, sep, generator):
+        """Write some of the answer into the slots of a row, in half of the cases, and 0 into `asked` there.
+
+        Returns:
+            The row, where something is shown with the occurrences of that answer alone.
+        """
         if generator.random() < 0.5:
-            return
+            return row
         tokens = np.array([*row.answer, sep])
         hidden = generator.integers(1, len(tokens) + 1)
         shown = generator.permutation(len(tokens))[hidden:]
+        if not len(shown):
+            return row
         ids[1 + shown], asked[shown] = tokens[shown], 0
+        same = [(first, last) for first, last in row.spans if row.token_ids[first : last + 1] == row.answer]
+        return replace(row, spans=tuple(same))
 
     def _outputs(self, model, inputs, rows):
         outputs = super()._outputs(model, inputs, rows)
@@ -202,9 +213,9 @@ class MLMReader(Reader):
             again[i, kept] = False
         return again
 
-    def _votes(self, model, rows, pairs, top_k):
+    def _votes(self, model, rows, pairs):
         if self.decoding == "exact":
-            yield from super()._votes(model, rows, pairs, top_k)
+            yield from super()._votes(model, rows, pairs)
             return
         for batch, outputs in self._batches(model, rows):
             for row, log_probs in zip(batch, outputs, strict=True):

@@ -30,6 +30,8 @@ class Reader(Estimator):
     """
 
     model_class = None
+    with_commas = True  # whether passages are read as `nlpgen.reading.windows.AS_COMMA` has them
+    temperature_, threshold_, calibration_, history_, unlearned_ = 1.0, 0.5, None, (), ()  # until they are learned
 
     def fit(self, examples, validation_data=None, state=None, metric="cmrc2018"):
         """Train from the model that the constructor was given, whatever was learned since; after `load` that is the
@@ -71,6 +73,7 @@ class Reader(Estimator):
                 InputWarning,
                 stacklevel=3,
             )
+        self._warn_of_cut(training.cut, len(examples))
         drawn, generator = [], None
 
         def lengths(epoch):
@@ -168,10 +171,9 @@ class Reader(Estimator):
         """
         if not isinstance(top_k, int) or top_k < 1:
             raise InputError(f"`top_k` must be a whole number, 1 or more. Received: {top_k!r}")
-        temperature = getattr(self, "temperature_", 1.0)
-        threshold = getattr(self, "threshold_", 0.5) if self.threshold is None else self.threshold
+        threshold = self.threshold_ if self.threshold is None else self.threshold
         pools = self._pools(check_pairs(pairs), top_k)
-        return [answer_of(pool, top_k, self.vote, temperature, threshold) for pool in pools]
+        return [answer_of(pool, top_k, self.vote, self.temperature_, threshold) for pool in pools]
 
     def evaluate(self, examples, metric="cmrc2018"):
         """Scores on questions with known answers.
@@ -203,7 +205,7 @@ class Reader(Estimator):
             dtype: type of the weights on disk, e.g. `"float16"`; the model's own by default.
         """
         params = {name: value for name, value in self.get_params().items() if name != self._model_argument()}
-        state = {name: getattr(self, name) for name in STATE if hasattr(self, name)}
+        state = {name: getattr(self, name) for name in STATE}
         model = self._fitted()
         model.reader = {"class": type(self).__name__, "params": params, "state": state}
         model.save_pretrained(folder, dtype=dtype)
@@ -227,7 +229,7 @@ class Reader(Estimator):
             found = f"of a {about.get('class')}" if isinstance(about, dict) else "of no reader"
             raise ConfigError(f"{folder_or_name} is {found}. {cls._hint(about)}")
         reader = cls(model, **about["params"]).set_params(**options)
-        reader.model_, reader.history_ = model, []
+        reader.model_ = model
         for name, value in about["state"].items():
             setattr(reader, name, value)
         return reader
@@ -264,7 +266,7 @@ class Reader(Estimator):
         if self.threshold is not None and not (isinstance(self.threshold, int | float) and self.threshold >= 0):
             problems.append(f"`threshold` must be a number, 0 or more, or None. Received: {self.threshold!r}")
         for name, known in {"negatives": NEGATIVES, "vote": VOTES, **self._choices()}.items():
-            if getattr(self, name) not in known:
+            if type(value := getattr(self, name)) not in map(type, known) or value not in known:
                 problems.append(f"`{name}` must be one of {known}. Received: {getattr(self, name)!r}")
         if problems:
             raise InputError("The options of the reader are wrong:\n  " + "\n  ".join(problems) + "\nCorrect them.")
@@ -278,7 +280,7 @@ class Reader(Estimator):
                 f"The model reads {longest} tokens, but question, window and answer may have {most}. Lower "
                 "`passage_length`, `question_length` or `answer_length`."
             )
-        return RowReader(tokenizer, self.question_length - 1, self.passage_length - 1, self.stride)
+        return RowReader(tokenizer, self.question_length - 1, self.passage_length - 1, self.stride, self.with_commas)
 
     def _choices(self):
         return {}
@@ -325,24 +327,28 @@ class Reader(Estimator):
         """A `Pool` of each question."""
         model, pools, cut = self._fitted(), [], 0
         reader = self._row_reader(model)
-        gathered, pool = (self._reads, pooled) if self.vote == "probability" else (self._votes, voted)
+        gathered = self._reads if self.vote == "probability" else self._votes
         for begin in range(0, len(pairs), QUESTIONS):
             part = pairs[begin : begin + QUESTIONS]
             rows, more = reader.rows(part)
             found, cut = [[] for _ in part], cut + more
-            for question, each in gathered(model, rows, part, top_k):
+            for question, each in gathered(model, rows, part):
                 found[question].append(each)
-            pools += map(pool, found)
-        if cut:
-            warnings.warn(
-                f"{cut} of {len(pairs)} questions have more than {self.question_length - 1} tokens and were cut. "
-                "Shorten them, or raise `question_length`.",
-                InputWarning,
-                stacklevel=4,
-            )
+            for each, (_, passages) in zip(found, part, strict=True):
+                pools.append(pooled(each, top_k) if self.vote == "probability" else voted(each, passages))
+        self._warn_of_cut(cut, len(pairs))
         return pools
 
-    def _reads(self, model, rows, pairs, top_k):
+    def _warn_of_cut(self, cut, count):
+        if cut:
+            warnings.warn(
+                f"{cut} of {count} questions have more than {self.question_length - 1} tokens and were cut. "
+                "Shorten them, or raise `question_length`.",
+                InputWarning,
+                stacklevel=5,
+            )
+
+    def _reads(self, model, rows, pairs):
         """`(question, Read)` of each passage. Of a place that several windows hold the highest odds count."""
         odds, passages = {}, {}
         for row, none, spans in self._checked(model, rows, pairs):
@@ -352,11 +358,9 @@ class Reader(Estimator):
             held = odds[row.index][:, row.begin : row.end]
             np.maximum(held, spans - none, out=held)
         for (question, i), passage in sorted(passages.items(), key=lambda item: item[0]):
-            best = best_spans(odds[question, i], KEPT, top_k)
-            spans = [self._span(passage, i, first, last, score) for score, first, last in best]
-            yield question, Read([span for span in spans if span.text], logsumexp(odds[question, i]))
+            yield question, Read(passage, i, odds[question, i])
 
-    def _votes(self, model, rows, pairs, top_k):
+    def _votes(self, model, rows, pairs):
         """`(question, Span)` of each window where its best answer is likelier than none, its probability as score."""
         for row, none, spans in self._checked(model, rows, pairs):
             total = np.logaddexp(logsumexp(spans), none)

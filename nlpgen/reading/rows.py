@@ -51,13 +51,15 @@ class RowReader:
         question_length: most tokens of a question; longer ones are cut at their end.
         room: most tokens of a window.
         stride: see `Passage.windows`.
+        with_commas: see `read_passages`.
     """
 
-    def __init__(self, tokenizer, question_length, room, stride):
+    def __init__(self, tokenizer, question_length, room, stride, with_commas=True):
         self.tokenizer = tokenizer
         self.question_length = question_length
         self.room = room
         self.stride = stride
+        self.with_commas = with_commas
 
     def rows(self, pairs):
         """The rows of all questions, and how many questions were cut. Of equal passages the first is read.
@@ -83,7 +85,7 @@ class RowReader:
         }
         cut = {text for text, each in ids.items() if len(each) > self.question_length}
         questions = {text: each[: self.question_length] for text, each in ids.items()}
-        return questions, dict(zip(texts, read_passages(self.tokenizer, texts), strict=True)), cut
+        return questions, dict(zip(texts, read_passages(self.tokenizer, texts, self.with_commas), strict=True)), cut
 
 
 def _firsts(texts):
@@ -112,6 +114,7 @@ class TrainingRows:
 
     Attributes:
         unlearned: `(index of the example, why)` of those that nothing can be learned from.
+        cut: how many questions were cut.
 
     Raises:
         InputError: if nothing is left.
@@ -120,7 +123,8 @@ class TrainingRows:
     def __init__(self, reader, examples, longest, negative_rate, negatives, seed):
         self.negative_rate, self.seed, self.unlearned = negative_rate, seed, []
         pairs = [(each.question, each.passages) for each in examples]
-        questions, passages, _ = reader.read(pairs)
+        questions, passages, cut = reader.read(pairs)
+        self.cut = sum(each.question in cut for each in examples)
         self._others = [passage for passage in passages.values() if passage.token_ids]
         self._windows = {id(p): p.windows(reader.room, reader.stride) for p in self._others}
         self._entries, self._nearest = [], None

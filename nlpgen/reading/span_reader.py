@@ -22,6 +22,8 @@ class SpanReader(Reader):
             trains a copy.
         answer_length: most tokens of an answer.
         dropout: rate before the dense layer.
+        with_commas: whether spaces, 、 ； and ， are read as commas, as `MLMReader` reads them; `load` does not with a
+            model of Hugging Face's.
         question_length, passage_length, stride, vote, negative_rate, negatives, threshold, epochs, batch_size,
             learning_rate, weight_decay, patience, seed, verbose: see `MLMReader`.
 
@@ -47,6 +49,7 @@ class SpanReader(Reader):
         learning_rate=5e-5,
         weight_decay=0.01,
         dropout=0.1,
+        with_commas=True,
         patience=None,
         seed=0,
         verbose=False,
@@ -65,6 +68,7 @@ class SpanReader(Reader):
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.dropout = dropout
+        self.with_commas = with_commas
         self.patience = patience
         self.seed = seed
         self.verbose = verbose
@@ -81,8 +85,8 @@ class SpanReader(Reader):
             model = PointerModel.from_pretrained(folder_or_name)
             if model.reader is not None:
                 raise
-        reader = cls(model).set_params(**options)
-        reader.model_, reader.history_ = model, []
+        reader = cls(model, with_commas=False).set_params(**options)
+        reader.model_ = model
         return reader
 
     @classmethod

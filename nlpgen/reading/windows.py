@@ -48,23 +48,34 @@ class Passage:
         return found
 
     def spans_of(self, answers):
-        """`(first, last)` tokens of every occurrence of the answers; a token that an answer cuts is part of it."""
-        text, found = matchable(self.text), set()
+        """`(first, last)` tokens of every occurrence of the answers."""
+        found = self.places({matchable(answer.strip()) for answer in answers} - {""})
+        return sorted({span for spans in found.values() for span in spans})
+
+    def places(self, texts):
+        """`{text: [(first, last), …]}`: the tokens of every occurrence; a token that one cuts is part of it.
+
+        Args:
+            texts: strings that are not empty, as `matchable` gives them.
+        """
+        whole, found = matchable(self.text), {text: [] for text in texts}
         starts, ends = [start for start, _ in self.offsets], [end for _, end in self.offsets]
-        for answer in answers:
-            answer = matchable(answer.strip())
-            at = text.find(answer) if answer else -1
+        for text, spans in found.items():
+            at = whole.find(text)
             while at >= 0:
-                first, last = bisect.bisect_right(ends, at), bisect.bisect_left(starts, at + len(answer)) - 1
+                first, last = bisect.bisect_right(ends, at), bisect.bisect_left(starts, at + len(text)) - 1
                 if first <= last:
-                    found.add((first, last))
-                at = text.find(answer, at + 1)
-        return sorted(found)
+                    spans.append((first, last))
+                at = whole.find(text, at + 1)
+        return found
 
 
-def read_passages(tokenizer, texts):
-    """The `Passage` of each text; of white space alone it has no tokens."""
-    pieces = tokenizer.pieces(check_texts([text.translate(AS_COMMA) if text.strip() else "" for text in texts]))
+def read_passages(tokenizer, texts, with_commas=True):
+    """The `Passage` of each text; of white space alone it has no tokens. `with_commas`: spaces and marks of lists are
+    read as commas.
+    """
+    table = AS_COMMA if with_commas else {}
+    pieces = tokenizer.pieces(check_texts([text.translate(table) if text.strip() else "" for text in texts]))
     pairs = zip(texts, pieces, strict=True)
     return [Passage(text, list(ids), list(map(tuple, offsets))) for text, (ids, offsets) in pairs]
 

@@ -7,7 +7,19 @@ import pytest
 from keras import ops
 
 from nlpgen.reading.calibration import expected_calibration_error, fit_temperature, fit_threshold
-from nlpgen.reading.decoding import Pool, Read, Span, answer_of, best_spans, greedy_span, pooled, tempered, voted
+from nlpgen.reading.decoding import (
+    Pool,
+    Read,
+    Span,
+    answer_of,
+    best_spans,
+    confidence,
+    greedy_span,
+    pooled,
+    spans_apart,
+    tempered,
+    voted,
+)
 from nlpgen.reading.scoring import (
     HIDDEN,
     PointerLoss,
@@ -17,6 +29,7 @@ from nlpgen.reading.scoring import (
     span_at,
     span_index,
 )
+from nlpgen.reading.windows import Passage
 from tests.helpers import array, assert_close
 
 SLOTS, LENGTH = 4, 6
@@ -108,7 +121,7 @@ def test_best_spans_are_the_best():
 
 
 def test_best_spans_that_do_not_overlap():
-    """All spans from the best on, but those that overlap one before; of a passage where the best 20 overlap."""
+    """All spans from the best on, but those that overlap one before."""
     scores = np.random.default_rng(0).normal(0, 1, (4, 40))
     scores[:, 18:22] += 9  # the spans here are the best
     scores[np.arange(1, 5)[:, None] + np.arange(40) > 40] = HIDDEN
@@ -117,10 +130,7 @@ def test_best_spans_that_do_not_overlap():
         first, last = span_at(1 + i, 40)
         if scores.flat[i] > HIDDEN and all(last < a or first > b for a, b in expected):
             expected.append((first, last))
-    for count in (2, 7, 50):
-        found = [span[1:] for span in best_spans(scores, 3, count)]
-        assert set(expected[:count]) <= set(found)
-        assert len(found) <= 3 + count
+    assert list(spans_apart(scores)) == expected
     assert len(expected) > 10
 
 
@@ -188,17 +198,25 @@ def span(text, passage, start, score):
     return Span(text, passage, start, start + len(text), text, score)
 
 
+def read(text, index, odds, longest=3):
+    """A passage of a token for each character, with odds of some spans, `{(first, last): odds}`."""
+    scores = np.full((longest, len(text)), HIDDEN, "float32")
+    for (first, last), value in odds.items():
+        scores[last - first, first] = np.log(value)
+    return Read(Passage(text, list(range(len(text))), [(i, i + 1) for i in range(len(text))]), index, scores)
+
+
 def test_pooling_by_hand():
     """Two passages: p(甲) = 0.6, p(乙) = 0.1, p(none) = 0.3; and p(甲) = 0.2, p(none) = 0.8."""
-    log = np.log
     reads = [
-        Read([span("甲", 0, 0, log(0.6 / 0.3)), span("乙", 0, 5, log(0.1 / 0.3))], log(0.7 / 0.3)),
-        Read([span("甲", 1, 3, log(0.2 / 0.8))], log(0.2 / 0.8)),
+        read("甲天地人山乙", 0, {(0, 0): 0.6 / 0.3, (5, 5): 0.1 / 0.3}),
+        read("天地人甲", 1, {(3, 3): 0.2 / 0.8}),
     ]
     pool = pooled(reads)
     # Exactly one passage answers, or none does: 0.6 * 0.8, 0.1 * 0.8, 0.3 * 0.2, 0.3 * 0.8.
     total = 0.6 * 0.8 + 0.1 * 0.8 + 0.3 * 0.2 + 0.3 * 0.8
-    assert_close(tempered(pool, 1.0)[:-1], np.array([0.6 * 0.8 + 0.3 * 0.2, 0.1 * 0.8, 0.3 * 0.8]) / total)
+    assert_close(tempered(pool, 1.0), np.array([0.6 * 0.8 + 0.3 * 0.2, 0.1 * 0.8, 0.3 * 0.8, 0]) / total)
+    assert pool.rest == -np.inf
     answer = answer_of(pool, 3, "probability")
     assert (answer.text, answer.passage, answer.start, answer.end) == ("甲", 0, 0, 1)
     assert answer.score == pytest.approx((0.6 * 0.8 + 0.3 * 0.2) / total)
@@ -210,6 +228,59 @@ def test_pooling_by_hand():
     assert answer_of(pooled([]), 3, "probability").no_answer == 1.0
 
 
+def test_all_places_of_an_answer_are_added():
+    """Also those that are not among the best of their passage, in any width and case, but of no longer token."""
+    odds = {(i, i): 1.0 for i in range(30)} | {(30, 30): 25.0}
+    other = read("甲ａB天", 1, {(i, i): 0.5 for i in range(4)} | {(1, 2): 4.0})
+    for top_k in (1, 3, 40):
+        answer = answer_of(pooled([read("甲" * 30 + "丙", 0, odds), other], top_k), top_k, "probability")
+        assert (answer.text, answer.passage, answer.start) == ("甲", 0, 0)
+        assert answer.score == pytest.approx(30.5 / 62)
+        assert answer.no_answer == pytest.approx(1 / 62)
+        expected = [("丙", 25 / 62), ("ａB", 4 / 62), ("天", 0.5 / 62)][: top_k - 1]
+        assert [(each.text, pytest.approx(each.score)) for each in answer.alternatives] == expected
+    two = [read("ｇＯ天go", 0, {(0, 1): 1.0, (3, 4): 2.0}), read("GO", 1, {(0, 1): 3.0})]
+    answer = answer_of(pooled(two), 1, "probability")
+    assert (answer.text, answer.passage, answer.score) == ("GO", 1, pytest.approx(6 / 7))
+
+
+def test_alternatives_change_nothing_of_the_answer():
+    """With texts beyond the best 20, that only `top_k` asks for; whatever the temperature."""
+    text = "".join(map(chr, range(0x4E00, 0x4E00 + 60)))
+    odds = {(i, i): 1 + 1 / (1 + i) for i in range(60)}
+    pools = {top_k: pooled([read(text, 0, odds)], top_k) for top_k in (1, 5, 60)}
+    total = 1 + sum(odds.values())
+    for temperature in (1.0, 3.0):
+        found = {k: answer_of(pool, k, "probability", temperature) for k, pool in pools.items()}
+        assert {each.text for each in found.values()} == {text[0]}
+        assert_close([each.score for each in found.values()], [found[1].score] * 3)
+        assert_close([each.no_answer for each in found.values()], [found[1].no_answer] * 3)
+        assert [len(each.alternatives) for each in found.values()] == [0, 4, 59]
+    # The rest is one outcome in the distribution to the power 1 / 3, its parts are given in the same measure.
+    p = np.array([*sorted(odds.values(), reverse=True)[:20], 1.0]) / total
+    norm = (p ** (1 / 3)).sum() + (1 - p.sum()) ** (1 / 3)
+    assert found[60].score == pytest.approx(p[0] ** (1 / 3) / norm)
+    assert found[60].alternatives[-1].score == pytest.approx((odds[59, 59] / total) ** (1 / 3) / norm)
+
+
+def test_alternatives_are_different_answers():
+    """Of a text that stands forty times only one counts; those that stand elsewhere are found all the same."""
+    odds = {(2 * i, 2 * i + 1): 9.0 for i in range(40)} | {(80, 80): 0.2, (81, 81): 0.1}
+    answer = answer_of(pooled([read("九点" * 40 + "十周", 0, odds)], 3), 3, "probability")
+    assert [each.text for each in (answer, *answer.alternatives)] == ["九点", "十", "周"]
+
+
+def test_an_answer_is_found_by_what_it_is_judged_by():
+    """A threshold just over the surest of all answers none."""
+    generator = np.random.default_rng(0)
+    for _ in range(2000):
+        pool = pooled([read("甲乙", 0, dict(zip([(0, 0), (1, 1)], generator.exponential(size=2), strict=True)))])
+        sure = confidence(tempered(pool, 1.3))
+        assert answer_of(pool, 1, "probability", 1.3, sure).text
+        above = fit_threshold([sure], [0.0], [1.0])
+        assert not answer_of(pool, 1, "probability", 1.3, above).text
+
+
 def test_the_articles_vote():
     spans = [
         span("甲", 0, 0, 0.9),
@@ -217,22 +288,27 @@ def test_the_articles_vote():
         span("乙", 2, 4, 0.7),
         span("乙", 2, 9, 0.5),  # of one passage only the best counts
     ]
-    answer = answer_of(voted(spans), 5, "bert4keras")
+    passages = ["天", "地", "人"]
+    answer = answer_of(voted(spans, passages), 5, "bert4keras")
     one, two = 0.9**2 / 1.9, (0.6**2 + 0.7**2) / (1.3 + 1)
     assert one > two
     assert answer.text == "甲"
     assert answer.score == pytest.approx(one)
     assert [(each.text, each.passage, each.start) for each in answer.alternatives] == [("乙", 2, 4)]
     assert answer.alternatives[0].score == pytest.approx(two)
-    assert answer_of(voted([]), 5, "bert4keras").text == ""
+    again = answer_of(voted(spans, [*passages, "地", "地"]), 5, "bert4keras")  # a passage that is given thrice
+    assert (again.text, again.start) == ("乙", 4)
+    assert again.score == pytest.approx((3 * 0.6**2 + 0.7**2) / (2.5 + 1))
+    assert answer_of(voted([], passages), 5, "bert4keras").text == ""
 
 
 def test_alternatives_do_not_overlap():
-    texts = [("北京", 0), ("北京市", 0), ("京", 1), ("上海", 5), ("海", 6)]
-    reads = [Read([span(t, 0, at, 9 - i) for i, (t, at) in enumerate(texts)], 9.5)]
-    answer = answer_of(pooled(reads), 5, "probability", threshold=0.0)
+    """北京 stands before 北京市 and 京, 上海 before 海."""
+    odds = {(0, 1): 9, (0, 2): 8, (1, 1): 7, (5, 6): 6, (6, 6): 5}
+    pool = pooled([read("北京市天地上海", 0, odds)], 5)
+    answer = answer_of(pool, 5, "probability", threshold=0.0)
     assert [answer.text, *(each.text for each in answer.alternatives)] == ["北京", "上海"]
-    assert answer_of(pooled(reads), 1, "probability").alternatives == []
+    assert answer_of(pool, 1, "probability").alternatives == []
 
 
 def test_calibration():
@@ -244,7 +320,7 @@ def test_calibration():
         targets.append(int(generator.choice(5, p=np.exp(logs))))
         sharp = logs * 2.5  # says with too much confidence what is true at temperature 2.5
         sharp -= np.log(np.exp(sharp).sum())
-        pools.append(Pool([None] * 3, sharp[:3], sharp[3], sharp[4]))
+        pools.append(Pool([None] * 3, sharp[:3], sharp[3], sharp[4], 3))
     temperature = fit_temperature(pools, targets)
     assert temperature == pytest.approx(2.5, rel=0.1)
 

@@ -1,3 +1,4 @@
+import copy
 import json
 import random
 import re
@@ -17,9 +18,11 @@ from nlpgen.reading.windows import read_passages
 from tests.helpers import array, assert_close, random_text
 from tests.reading.helpers import FAST, SMALL, examples, tiny_mlm
 from tests.reading.test_decoding import article_decodes
+from tests.small_models import NAMES, small_model
 from tests.tasks.helpers import tiny_bert
 
 CLASSES = {"mlm": MLMReader, "span": SpanReader, "seq2seq": Seq2SeqReader}
+MASKED = [name for name, head in NAMES if head == "masked_lm"]
 EPOCHS = {"mlm": 4, "span": 4, "seq2seq": 12}  # what it takes to learn which of three stands there
 
 
@@ -55,9 +58,8 @@ def test_answers_stand_in_the_passages(fitted):
                 assert passages[each.passage][each.start : each.end] == each.text
                 assert 0 < each.score <= 1
         again = fitted.answer(question, passages, top_k=4)
-        # Of two equal passages rounding decides.
-        assert (again.text, again.start, again.passage is None) == (answer.text, answer.start, answer.passage is None)
-        assert again.score == pytest.approx(answer.score, rel=1e-4)
+        assert (again.text, again.start, again.passage) == (answer.text, answer.start, answer.passage)
+        assert again.score == pytest.approx(answer.score, abs=1e-5)
         if not passages:
             assert (answer.text, answer.passage, answer.no_answer) == ("", None, 1.0)
     assert sum(bool(answer.text) for answer in answers) > 10
@@ -100,6 +102,15 @@ def test_a_refused_training_leaves_the_reader_as_it_was(fitted):
     assert fitted.calibration_ is not None
 
 
+def test_what_is_known_before_a_training(tmp_path):
+    reader = MLMReader(tiny_mlm(), **SMALL)
+    known = {"temperature_": 1.0, "threshold_": 0.5, "calibration_": None, "history_": (), "unlearned_": ()}
+    assert {name: getattr(reader, name) for name in known} == known
+    reader.answer("天？", "天")
+    reader.save(tmp_path)
+    assert {name: getattr(MLMReader.load(tmp_path), name) for name in known} == known
+
+
 def test_a_metric_to_choose_by():
     """Where two answers are right CJRC's gives half a point to one of them, CMRC's a whole one."""
     train, both = examples(24, 0), [QAExample("火？", ["日"], ["日", "月"])]
@@ -128,11 +139,12 @@ def test_hugging_faces_question_answering(fitted, tmp_path):
     import torch
 
     theirs = transformers.AutoModelForQuestionAnswering.from_pretrained(tmp_path / "hf")
-    question, passage = "火？", "天日地人"
+    question, passage = "火？", "天，日地go人"
     ids = reader.model_.tokenizer(question, passage)
     with torch.no_grad():
         out = theirs(torch.tensor(ids["token_ids"]).long(), token_type_ids=torch.tensor(ids["segment_ids"]).long())
-    columns = np.array([[0, *range(len(question) + 2, len(question) + 2 + len(passage))]])
+    texts = ["天", "，", "日", "地", "go", "人"]  # of tokens
+    columns = np.array([[0, *range(len(question) + 2, len(question) + 2 + len(texts))]])
     inputs = ids | {"columns": columns, "column_mask": np.ones_like(columns)}
     ours = array(reader.model_(inputs))[0]
     expected = np.stack([out.start_logits[0].numpy(), out.end_logits[0].numpy()])[:, columns[0]]
@@ -143,14 +155,14 @@ def test_hugging_faces_question_answering(fitted, tmp_path):
     (tmp_path / "hf" / "manifest.json").unlink(missing_ok=True)
     first, last = expected - np.log(np.exp(expected).sum(axis=1, keepdims=True))
     odds = {
-        passage[i : j + 1]: np.exp(first[1 + i] + last[1 + j] - first[0] - last[0])
-        for i in range(len(passage))
-        for j in range(i, min(i + SMALL["answer_length"], len(passage)))
+        "".join(texts[i : j + 1]): np.exp(first[1 + i] + last[1 + j] - first[0] - last[0])
+        for i in range(len(texts))
+        for j in range(i, min(i + SMALL["answer_length"], len(texts)))
     }
     answer = SpanReader.load(tmp_path / "hf", **SMALL, threshold=0.0).answer(question, passage)
     assert answer.text == max(odds, key=odds.get)
-    assert answer.score == pytest.approx(odds[answer.text] / (1 + sum(odds.values())), rel=1e-4)
-    assert answer.no_answer == pytest.approx(1 / (1 + sum(odds.values())), rel=1e-4)
+    assert answer.score == pytest.approx(odds[answer.text] / (1 + sum(odds.values())), abs=1e-5)
+    assert answer.no_answer == pytest.approx(1 / (1 + sum(odds.values())), abs=1e-5)
 
 
 # --- the input, the head, and the article's decoding
@@ -172,10 +184,19 @@ def test_the_input_is_the_articles():
     assert row.passage.offsets == [(0, 1), (1, 2), (2, 3), (3, 4), (4, 6), (6, 7), (7, 8)]
 
 
+def masked_lm(name):
+    """A small one of an architecture, with room for a row and a tokenizer."""
+    tokenizer = tiny_mlm().tokenizer
+    mlm = small_model(name, "masked_lm", max_position_embeddings=32, vocab_size=len(tokenizer.vocab))
+    mlm.tokenizer = mlm.backbone.tokenizer = tokenizer
+    return mlm
+
+
 @pytest.mark.backends
-def test_the_head_of_the_passage_alone():
+@pytest.mark.parametrize("name", MASKED)
+def test_the_head_of_the_passage_alone(name):
     """The softmax over the passage's tokens is that over the vocabulary, divided by their share."""
-    reader = MLMReader(tiny_mlm(), **SMALL)
+    reader = MLMReader(masked_lm(name), **SMALL)
     model = reader._fitted()
     rows, _ = reader._row_reader(model).rows([("天？", ["甲乙甲丙", "日月"]), ("地", ["山"])])
     inputs = reader._inputs(model, rows, 24)
@@ -192,6 +213,22 @@ def test_the_head_of_the_passage_alone():
         assert (own[i, :, len(ids) :] < -1e8).all()
 
 
+@pytest.mark.parametrize("name", MASKED)
+def test_readers_of_every_masked_language_model(name, tmp_path):
+    """Their answers come back from their folders, and do not depend on what else is in the batch."""
+    for cls in (MLMReader, SpanReader):
+        reader = cls(masked_lm(name), **SMALL, threshold=0.0)
+        reader.model_ = reader._new_model()
+        pairs = [(each.question, each.passages) for each in examples(6, 0)]
+        answers = reader.answer_batch(pairs, 3)
+        for (question, passages), answer in zip(pairs, answers, strict=True):
+            again = reader.answer(question, passages, 3)
+            assert (again.text, again.start) == (answer.text, answer.start)
+            assert (again.score, again.no_answer) == pytest.approx((answer.score, answer.no_answer), abs=1e-5)
+        reader.save(tmp_path / cls.__name__)
+        assert cls.load(tmp_path / cls.__name__).answer_batch(pairs, 3) == answers
+
+
 def test_logits_in_half_precision_are_summed_in_float32():
     model = MLMReader(MaskedLM.from_pretrained("bert-tiny-zh", dtype="mixed_bfloat16"))._new_model()
     hidden = keras.ops.cast(np.random.default_rng(0).normal(size=(2, 4, 256)), "bfloat16")
@@ -201,13 +238,13 @@ def test_logits_in_half_precision_are_summed_in_float32():
     assert_close(array(model.own_logits(hidden, ids)), expected + array(model.head.bias)[ids][:, None])
 
 
-def article_answers(mlm, question, passages, slots):
+def article_answers(mlm, question, passages, slots, question_length, passage_length):
     """bert4keras' example told anew: one pass a passage, greedy n-grams, the vote over decoded answers."""
     tokenizer, votes = mlm.tokenizer, {}
     for passage in passages:
-        ids = [*tokenizer.ids(re.sub(" |、|；|，", ",", passage)), tokenizer.sep_id]
+        ids = [*tokenizer.ids(re.sub(" |、|；|，", ",", passage))[: passage_length - 1], tokenizer.sep_id]
         row = [tokenizer.cls_id, *[tokenizer.mask_id] * slots, tokenizer.sep_id]
-        row += [*tokenizer.ids(question), tokenizer.sep_id, *ids]
+        row += [*tokenizer.ids(question)[: question_length - 1], tokenizer.sep_id, *ids]
         logits = array(mlm({"token_ids": np.array([row])}))[0, 1 : 1 + slots].astype("float64")
         probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
         chosen, score = article_decodes(probabilities, ids, tokenizer.sep_id)
@@ -217,51 +254,62 @@ def article_answers(mlm, question, passages, slots):
 
 
 @pytest.mark.backends
+@pytest.mark.filterwarnings("ignore::nlpgen.errors.InputWarning")  # questions that were cut
 def test_parity_with_bert4keras():
-    mlm, generator, answered = tiny_mlm(), random.Random(0), 0
+    mlm, generator, answered, repeated = tiny_mlm(), random.Random(0), 0, 0
     for weight in mlm.head.weights:
         if weight.name == "bias":
             weight.assign(np.where(np.arange(weight.shape[0]) == 3, 1.5, array(weight)))  # some answers end
-    reader = MLMReader(mlm, **SMALL | {"passage_length": 14, "stride": None}, decoding="greedy", vote="bert4keras")
-    pairs = [
-        ("".join(generator.choices("天地人", k=3)), ["".join(generator.choices("甲乙丙，日月", k=9)) for _ in range(4)])
-        for _ in range(12)
-    ]
+    reader = MLMReader(mlm, **SMALL | {"stride": None}, decoding="greedy", vote="bert4keras")
+    pairs = []  # some questions and passages are too long, some passages are given again, of 龘 there is no token
+    for _ in range(30):
+        passages = ["".join(generator.choices("甲乙丙，日月龘", k=generator.randint(6, 14))) for _ in range(3)]
+        pairs.append(("".join(generator.choices("天地人", k=generator.randint(3, 7))), [*passages, passages[0]]))
     for (question, passages), answer in zip(pairs, reader.answer_batch(pairs, 9), strict=True):
-        expected = article_answers(mlm, question, passages, 4)
+        expected = article_answers(mlm, question, passages, 4, 6, 12)
         if not expected:
             assert answer.text == ""
             continue
         best = max(expected, key=lambda text: expected[text])
         found = passages[answer.passage][answer.start : answer.end]
         assert found == answer.text
-        assert answer.score == pytest.approx(expected[best], rel=1e-4)
+        assert answer.score == pytest.approx(expected[best], abs=1e-5)
         assert mlm.tokenizer.decode(mlm.tokenizer.ids(found.replace("，", ","))) == best
         answered += 1
-    assert answered >= 8
+        repeated += answer.passage == 0
+    assert answered >= 20
+    assert repeated >= 5
 
 
-def test_mask_predict_by_hand():
-    """Two passes over one row, told anew."""
-    reader = MLMReader(tiny_mlm(), **SMALL, iterations=2)
+@pytest.mark.backends
+@pytest.mark.parametrize("iterations", [2, 4])
+def test_mask_predict_by_hand(iterations):
+    """Several passes over rows of different lengths, told anew, a row after the other."""
+    reader = MLMReader(tiny_mlm(), **SMALL, iterations=iterations)
     model = reader._fitted()
-    (row,), _ = reader._row_reader(model).rows([("天？", ["甲乙丙日月山"])])
-    inputs = reader._inputs(model, [row], 24)
-    found = reader._outputs(model, inputs, [row])[0]
-    first = array(model.predict_on_batch(inputs))[0]
-    best = int(array(slot_span_scores(first[None])).argmax())
-    begin, end = span_at(best, first.shape[1] - 1)
-    columns = [*range(1 + begin, 2 + end), 0] if best else [0]
-    ids = [*(row.token_ids[c - 1] for c in columns[:-1]), model.tokenizer.sep_id]
-    order = np.argsort([first[i, c] for i, c in enumerate(columns)])
-    kept = sorted(order[len(columns) // 2 :])
-    second_ids = inputs["token_ids"].copy()
-    for i in kept:
-        second_ids[0, 1 + i] = ids[i]
-    second = array(model.predict_on_batch(inputs | {"token_ids": second_ids}))[0]
-    expected = np.array([first[i] if i in kept else second[i] for i in range(4)])
-    assert_close(found[:, :7], expected[:, :7])
-    assert not np.allclose(found[:, :7], first[:, :7])
+    pairs = [("天？", ["甲乙丙日月山"]), ("地", ["人日月"]), ("火水？", ["山水甲乙", "月"])]
+    rows, _ = reader._row_reader(model).rows(pairs)
+    inputs, changed = reader._inputs(model, rows, 24), 0
+    outputs = reader._outputs(model, inputs, rows)
+    for i, row in enumerate(rows):
+        one = {name: x[i : i + 1].copy() for name, x in inputs.items()}
+        first = said = array(model.predict_on_batch(one))[0]
+        for n in range(1, iterations):
+            best = int(array(slot_span_scores(said[None])).argmax())
+            begin, end = span_at(best, said.shape[1] - 1)
+            columns = [*range(1 + begin, 2 + end), 0] if best else [0]
+            ids = [*(row.token_ids[c - 1] for c in columns[:-1]), model.tokenizer.sep_id]
+            order = np.argsort([said[slot, c] for slot, c in enumerate(columns)])
+            kept = sorted(order[int(len(columns) * (1 - n / iterations)) :])
+            one["token_ids"][0, 1:5] = model.tokenizer.mask_id
+            for slot in kept:
+                one["token_ids"][0, 1 + slot] = ids[slot]
+            again = array(model.predict_on_batch(one))[0]
+            said = np.array([said[slot] if slot in kept else again[slot] for slot in range(4)])
+        width = 1 + len(row.token_ids)
+        assert_close(outputs[i, :, :width], said[:, :width])
+        changed += not np.allclose(said[:, :width], first[:, :width])
+    assert changed >= 3
 
 
 @pytest.mark.backends
@@ -291,17 +339,51 @@ def test_only_hidden_slots_are_learned(loss):
     assert (read[..., length:] < -1e8).all()
 
 
+@pytest.mark.backends
+def test_of_what_is_shown_the_rest_is_right():
+    """Where a row shows some of an answer, others are not right any more; where it shows nothing, all are."""
+    reader = MLMReader(tiny_mlm(), **SMALL, iterations=2)
+    model = reader._fitted()
+    made = [QAExample("天？", "甲乙丙丁甲乙", ["甲乙", "丙丁"])] * 12
+    rows = TrainingRows(RowReader(model.tokenizer, 5, 11, 6), made, 3, 0.0, "random", 0).draw(1)
+    inputs, gold, _ = reader._targets(model, rows, reader._inputs(model, rows, 24), np.random.default_rng(0))
+    width, shown = inputs["columns"].shape[1] - 1, 0
+    for asked, row in zip(inputs["asked"], gold, strict=True):
+        spans = [span_at(i, width) for i in row if i >= 0]
+        assert spans == ([(0, 1), (4, 5)] if not asked.all() else [(0, 1), (2, 3), (4, 5)])
+        shown += not asked.all()
+    assert 2 < shown < 10
+
+
+def test_the_articles_loss():
+    """The cross-entropy of all tokens of the answers and their ends, divided by how many they are."""
+    mlm, made = (
+        tiny_mlm(),
+        [QAExample("天？", "甲乙丙", "乙丙"), QAExample("地", "日甲月", "甲"), QAExample("火", "水", [])],
+    )
+    fitted = MLMReader(mlm, **SMALL, loss="tokens", epochs=1, negative_rate=0.0).fit(made)
+    tokenizer, losses = mlm.tokenizer, []
+    for example in made:
+        answer = example.answers[0] if example.answers else ""
+        row = [2, *[4] * 4, 3, *tokenizer.ids(example.question), 3, *tokenizer.ids(example.passages[0]), 3]
+        logits = array(mlm({"token_ids": np.array([row])}))[0, 1:5]
+        log_probs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        losses += [-log_probs[i, token] for i, token in enumerate([*tokenizer.ids(answer), 3])]
+    assert len(losses) == 6
+    assert fitted.history_[0]["loss"] == pytest.approx(np.mean(losses), abs=1e-5)
+
+
 # --- windows
 
 
-def odds_of_places(reader, model, question, passages):
-    """`{(passage, first, last): the highest odds of what the windows say}`, window by window and span by span."""
-    odds, longest = {}, reader._longest()
+def odds_of_windows(reader, model, question, passages):
+    """`(row, {(first, last): odds})`, window by window and span by span, counted in the passage."""
+    longest = reader._longest()
     for row in reader._row_reader(model).rows([(question, passages)])[0]:
         out = array(model.predict_on_batch(reader._inputs(model, [row], 24)))[0].astype("float64")
         if type(reader) is SpanReader:
             out -= np.log(np.exp(out).sum(axis=1, keepdims=True))
-        none = out[0, 0] if type(reader) is MLMReader else out[:, 0].sum()
+        none, odds = out[0, 0] if type(reader) is MLMReader else out[:, 0].sum(), {}
         for first in range(row.end - row.begin):
             for last in range(first, min(first + longest, row.end - row.begin)):
                 if type(reader) is SpanReader:
@@ -309,9 +391,8 @@ def odds_of_places(reader, model, question, passages):
                 else:
                     tokens = last - first + 1
                     score = sum(out[i, 1 + first + i] for i in range(tokens)) + out[tokens, 0]
-                place = row.index[1], row.begin + first, row.begin + last
-                odds[place] = max(odds.get(place, 0), np.exp(score - none))
-    return odds
+                odds[row.begin + first, row.begin + last] = np.exp(score - none)
+        yield row, odds
 
 
 @pytest.mark.backends
@@ -320,18 +401,51 @@ def test_a_place_in_several_windows_counts_once(name):
     reader = CLASSES[name](tiny_mlm(), **SMALL, threshold=0.0)
     model = reader.model_ = reader._new_model()
     passages = ["甲乙丙丁天地人山水火木日月" * 2, "天日地"]
-    odds = odds_of_places(reader, model, "天？", passages)
-    total, expected = 1 + sum(odds.values()), {}
+    odds = {}
+    for row, window in odds_of_windows(reader, model, "天？", passages):
+        for span, value in window.items():
+            place = row.index[1], *span
+            odds[place] = max(odds.get(place, 0), value)
+    total, sums, counted = 1 + sum(odds.values()), {}, set()
+    for i, first, last in sorted(odds, key=lambda place: -odds[place]):
+        text = passages[i][first : last + 1]
+        sums[text] = sums.get(text, 0) + odds[i, first, last] / total
     for i in (0, 1):
         best = sorted((place for place in odds if place[0] == i), key=lambda place: -odds[place])[:20]
-        for _, first, last in best:
-            text = passages[i][first : last + 1]
-            expected[text] = expected.get(text, 0) + odds[i, first, last] / total
+        counted |= {passages[i][first : last + 1] for _, first, last in best}
+    expected = {text: sums[text] for text in counted}
     (pool,) = reader._pools([("天？", passages)])
     assert {span.text for span in pool.spans} == expected.keys()
     assert_close(np.exp(pool.scores), [expected[span.text] for span in pool.spans])
     assert np.exp(pool.none) == pytest.approx(1 / total)
     assert np.exp(pool.rest) == pytest.approx(1 - 1 / total - sum(expected.values()), rel=1e-3)
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("fitted", ["mlm", "span"], indirect=True)
+def test_the_articles_vote_over_exact_answers(fitted):
+    """The best answer of each window, where it is likelier than none, with its probability."""
+    reader, generator, several = copy.copy(fitted).set_params(vote="bert4keras"), random.Random(0), 0
+    model = reader.model_
+    for _ in range(10):
+        passages = ["".join(generator.choices("甲乙丙丁天日月", k=generator.randint(4, 30))) for _ in range(3)]
+        scores = {}
+        for row, odds in odds_of_windows(reader, model, "天？", passages):
+            (first, last), best = max(odds.items(), key=lambda item: item[1])
+            if best >= 1:
+                key = passages[row.index[1]][first : last + 1]
+                known = scores.setdefault(key, {})
+                known[row.index[1]] = max(known.get(row.index[1], 0), best / (1 + sum(odds.values())))
+        votes = {text: sum(s**2 for s in each.values()) / (sum(each.values()) + 1) for text, each in scores.items()}
+        answer = reader.answer("天？", passages, top_k=99)
+        assert answer.text == max(votes, key=votes.get, default="")
+        assert answer.no_answer is None
+        if votes:
+            assert answer.score == pytest.approx(votes[answer.text], abs=1e-5)
+        for each in answer.alternatives:
+            assert each.score == pytest.approx(votes[each.text], abs=1e-5)
+        several += len(votes) > 1
+    assert several >= 3
 
 
 @pytest.mark.parametrize("name", CLASSES)
@@ -380,8 +494,8 @@ def test_what_is_written_by_hand():
     assert answer.text == max(expected.keys() - {""}, key=expected.get)
     for each in found:
         assert each.start == passage.index(each.text)  # where it first stands
-        assert each.score == pytest.approx(expected[each.text] / total, rel=1e-4)
-    assert answer.no_answer == pytest.approx(expected[""] / total, rel=1e-4)
+        assert each.score == pytest.approx(expected[each.text] / total, abs=1e-5)
+    assert answer.no_answer == pytest.approx(expected[""] / total, abs=1e-5)
     (pool,) = reader._pools([(question, [passage])])
     assert {span.text for span in pool.spans} == expected.keys() - {""}
 
@@ -400,8 +514,8 @@ def test_no_answer_that_the_search_dropped():
         row = np.array([[2, *ids(question), 3, *ids("地甲乙" * passage), 3]], "int32")
         logits = array(UniLM.call(model, {"token_ids": row, "segment_ids": np.zeros_like(row)}))[0, -1]
         odds = np.exp([*scores, logits[3] - np.log(np.exp(logits).sum())])
-        assert answer.no_answer == pytest.approx(odds[-1] / odds.sum(), rel=1e-4)
-        assert answer.score == pytest.approx(odds[0] / odds.sum(), rel=1e-4)
+        assert answer.no_answer == pytest.approx(odds[-1] / odds.sum(), abs=1e-5)
+        assert answer.score == pytest.approx(odds[0] / odds.sum(), abs=1e-5)
 
 
 def test_rows_that_writing_is_learned_from():
@@ -548,6 +662,8 @@ def test_odd_passages(name):
         reader.answer("天地人山水", ["天地"])
     long = reader.answer("天？", ["日月" * 30], top_k=3)
     assert all(1 <= len(each.text) <= 3 for each in [long, *long.alternatives])  # the slots
+    with pytest.warns(InputWarning, match="1 of 2 questions have more than 5 tokens and were cut"):
+        reader.set_params(epochs=1).fit([*examples(1, 0), QAExample("天地人山水火", "天地", "地")])
 
 
 @pytest.mark.parametrize(
@@ -559,6 +675,7 @@ def test_odd_passages(name):
         ({"stride": 12}, "`stride` must be less than `passage_length`"),
         ({"decoding": "greedy"}, "vote='bert4keras'"),
         ({"iterations": 3}, "`iterations` must be one of"),
+        ({"iterations": 2.0}, "`iterations` must be one of"),
         ({"threshold": -1}, "`threshold` must be a number"),
         ({"epochs": 0}, "`epochs` must be a whole number"),
     ],

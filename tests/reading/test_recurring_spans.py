@@ -1,6 +1,5 @@
 """Questions made of plain texts: what they ask for, and that a reader learns from them."""
 
-import numpy as np
 import pytest
 
 from nlpgen.errors import InputError
@@ -29,10 +28,16 @@ def test_part_of_a_longer_span_is_none():
 
 
 def test_brute_force():
-    """All answers are recurring stretches of characters, by a search that knows nothing of words."""
+    """All answers are recurring stretches of characters, by a search that knows nothing of words, and each of those is
+    an answer or a part of one.
+    """
     sentences = [s for s in TEXT.replace("；", "。").split("。") if s]
-    for each in recurring_spans([TEXT], per_text=99):
-        assert sum(each.answers[0] in s for s in sentences) > 1
+    cut = {s[i:j] for s in sentences for i in range(len(s)) for j in range(i + 2, len(s) + 1)}
+    recurring = {part for part in cut if sum(part in s for s in sentences) > 1}
+    found = {each.answers[0] for each in recurring_spans([TEXT], per_text=99)}
+    assert found <= recurring
+    assert len(recurring) > 15
+    assert all(any(part in answer for answer in found) for part in recurring)
 
 
 def test_what_stands_in_many_texts_is_left_out():
@@ -69,6 +74,7 @@ def test_wrong_input():
 
 
 def test_lengths():
-    found = [len(each.answers[0]) for each in recurring_spans([TEXT] * 3, per_text=9, shortest=3, longest=4)]
-    assert all(3 <= n <= 4 for n in found)
-    assert np.all(found)
+    lengths = {len(each.answers[0]) for each in recurring_spans([TEXT], per_text=9)}
+    assert lengths == {2, 5}
+    assert {len(each.answers[0]) for each in recurring_spans([TEXT], per_text=9, shortest=3)} == {5}
+    assert {len(each.answers[0]) for each in recurring_spans([TEXT], per_text=9, longest=4)} == {2, 3, 4}
