@@ -1,5 +1,7 @@
 """A question with the passages that may answer it."""
 
+import hashlib
+import json
 from dataclasses import dataclass
 
 from nlpgen.errors import InputError
@@ -97,6 +99,12 @@ def check_examples(examples, what="examples"):
     _raise(problems, what)
     check_pairs([(each.question, each.passages) for each in examples], what)
     return examples
+
+
+def fingerprint(examples):
+    """What tells lists of `QAExample` with other questions, passages or answers apart: a string."""
+    texts = json.dumps([(each.question, each.passages, each.answers) for each in examples])
+    return f"{len(examples)} examples, SHA-256 {hashlib.sha256(texts.encode()).hexdigest()[:16]}"
 
 
 def _raise(problems, what):

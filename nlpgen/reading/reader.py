@@ -11,13 +11,14 @@ from nlpgen.estimator import Estimator
 from nlpgen.reading.calibration import calibrated
 from nlpgen.reading.decoding import KEPT, VOTES, Read, Span, answer_of, best_spans, logsumexp, pooled, voted
 from nlpgen.reading.evaluation import answer_scores, check_metric
-from nlpgen.reading.example import check_examples, check_pairs
+from nlpgen.reading.example import check_examples, check_pairs, fingerprint
 from nlpgen.reading.rows import NEGATIVES, RowReader, TrainingRows
 from nlpgen.reading.scoring import HIDDEN
 from nlpgen.reading.windows import matchable
 from nlpgen.tasks.fine_tuning import check_seed, fine_tune
 from nlpgen.text import bucket, length_batches, pad
 
+FREE = ("epochs", "patience", "threshold", "verbose")  # what a run that goes on may change
 STATE = ("temperature_", "threshold_", "calibration_")
 QUESTIONS = 64  # whose spans are in memory at once
 
@@ -42,7 +43,8 @@ class Reader(Estimator):
             validation_data: further examples. The weights of the epoch with the best mean of exact match and F1 there
                 are kept; then the temperature of the scores is fitted on it, and the threshold unless one is given.
             state: a folder that keeps the run after each epoch: called again with the same data and options, `fit` goes
-                on from there, and with `epochs` lowered to what it has done it ends with the best of them.
+                on from there, and with `epochs` lowered to what it has done it ends with the best of them. `patience`,
+                `threshold` and `verbose` may change too.
             metric: that of exact match and F1, a name in `nlpgen.metrics.READING_METRICS`.
 
         Returns:
@@ -102,10 +104,20 @@ class Reader(Estimator):
             patience=self.patience,
             verbose=self.verbose,
             state=state,
+            settings=self._settings(examples, held_out, metric),
         )
         self.unlearned_ = training.unlearned
         if held_out is not None and self.vote == "probability":
             self.calibrate(held_out, metric)
+
+    def _settings(self, examples, held_out, metric):
+        """What must be equal for a stopped run to go on, as JSON."""
+        free = (*FREE, self._model_argument())
+        return {name: value for name, value in self.get_params().items() if name not in free} | {
+            "metric": metric,
+            "examples": fingerprint(examples),
+            "validation_data": None if held_out is None else fingerprint(held_out),
+        }
 
     def calibrate(self, examples, metric="cmrc2018"):
         """Fit the temperature of the scores, and the threshold unless the constructor was given one.

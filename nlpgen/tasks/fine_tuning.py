@@ -94,6 +94,7 @@ def fine_tune(
     patience=None,
     verbose=False,
     state=None,
+    settings=None,
 ):
     """Train a model; with `score` it ends with the weights of its best epoch, the first of equally good ones.
 
@@ -113,12 +114,14 @@ def fine_tune(
         verbose: whether a line is printed for each epoch.
         state: a folder that keeps the run after each epoch. A run that was stopped goes on from there; with `epochs`
             lowered to what it has done it ends with its best.
+        settings: what else, such as the caller's data and options, must be equal for it to go on: a dict, JSON.
 
     Returns:
         A dict for each epoch: epoch, loss, seconds, and score.
 
     Raises:
-        InputError: if an option is wrong; with all that are; or if the state is of a run with others.
+        InputError: if an option is wrong; with all that are; or if the state is of a run with others
+            or with other `settings`.
         TrainingDiverged: if the loss is no longer a number.
     """
     check_options(epochs, batch_size, learning_rate, patience, score is not None)
@@ -129,9 +132,11 @@ def fine_tune(
     schedule = WarmupStableDecay(learning_rate, steps, warmup, steps - warmup)
     optimizer = compiled_optimizer(model, weight_decay, loss, loss_weights, factors)
     generator, history, best = np.random.default_rng(seed), [], None
-    settings = {"rows": len(lengths), "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed}
-    kept = None if state is None else KeptRun(state, model, generator, settings)
-    if kept is not None:
+    kept = None
+    if state is not None:
+        own = {"rows": len(lengths), "batch_size": batch_size, "learning_rate": learning_rate}
+        own |= {"weight_decay": weight_decay, "seed": seed}
+        kept = KeptRun(state, model, generator, own | (settings or {}))
         history, found = kept.resumed()
         best = None if found is None else (history[found[0] - 1]["score"], *found)
     learning_rates = (float(schedule(step)) for step in range(len(history) * steps // epochs, steps))

@@ -141,7 +141,7 @@ class KeptRun:
         self.settings = json.loads(json.dumps(settings))  # tuples become lists, as they do on disk
 
     def resumed(self):
-        """The model and the generator are as they were.
+        """Set the model and the generator back to what they were after the last epoch that was kept.
 
         Returns:
             The history so far, a list of dicts, and the best `(epoch from 1, weights)`, or `None`.
@@ -149,16 +149,20 @@ class KeptRun:
         Raises:
             InputError: if the run had other settings.
         """
-        if not has_state(self.last):
-            return [], None
-        best = None
-        check_settings(read_record(self.last)["settings"], self.settings, (), self.last)
+        history, best = [], None
         if has_state(self.best):
-            history = load_state(self.best, self.model)["history"]
+            history = self._loaded(self.best)
             best = len(history), self.model.get_weights()
-        record = load_state(self.last, self.model)
+        # Stopped between its two writes, `save` leaves the best an epoch ahead: then it is the last one too.
+        if has_state(self.last) and read_record(self.last)["step"] > len(history):
+            history = self._loaded(self.last)
+        return history, best
+
+    def _loaded(self, folder):
+        check_settings(read_record(folder)["settings"], self.settings, (), folder.parent)
+        record = load_state(folder, self.model)
         self.generator.bit_generator.state = record["generator"]
-        return record["history"], best
+        return record["history"]
 
     def save(self, history, is_best):
         """Write the state after an epoch.

@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 import json
 import random
 import re
@@ -11,6 +12,7 @@ import pytest
 from nlpgen import MaskedLM, MLMReader, QAExample, Seq2SeqReader, SpanReader, UniLM
 from nlpgen.checkpoints.safetensors import SafetensorsFile
 from nlpgen.errors import ConfigError, InputError, InputWarning, NonFiniteOutput, WeightsMismatch
+from nlpgen.reading.example import fingerprint
 from nlpgen.reading.mlm_reader import distinct
 from nlpgen.reading.rows import RowReader, TrainingRows
 from nlpgen.reading.scoring import pointer_span_scores, slot_span_scores, span_at
@@ -580,8 +582,66 @@ def test_a_stopped_run_goes_on(tmp_path, monkeypatch):
         assert ours["score"] == theirs["score"]
     for ours, theirs in zip(again.model_.get_weights(), whole.model_.get_weights(), strict=True):
         assert_close(ours, theirs)
-    with pytest.raises(InputError, match=r"other settings: batch_size 16, now 8"):
-        MLMReader(tiny_mlm(0.1), **options | {"batch_size": 8}).fit(train, valid, state=tmp_path / "run")
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """The folder of a run of one epoch; `fit_again` goes on with it."""
+    folder = tmp_path_factory.mktemp("kept") / "run"
+    fit_again(folder)
+    return folder
+
+
+def fit_again(folder, train=None, valid=None, metric="cmrc2018", **changes):
+    reader = MLMReader(tiny_mlm(), **FAST | {"epochs": 1} | changes)
+    return reader.fit(train or examples(16, 0), valid or examples(4, 1), state=folder, metric=metric)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"batch_size": 8}, r"batch_size 16, now 8\. Use"),
+        ({"learning_rate": 2e-2}, r"learning_rate 0\.01, now 0\.02\. Use"),
+        ({"weight_decay": 0.0}, r"weight_decay 0\.01, now 0\.0\. Use"),
+        ({"seed": 1}, r"seed 0, now 1\. Use"),
+        ({"stride": 3}, r"stride 6, now 3\. Use"),
+        (
+            {"vote": "bert4keras", "decoding": "greedy"},
+            r"vote 'probability', now 'bert4keras', decoding 'exact', now 'greed",
+        ),
+        ({"iterations": 2, "loss": "tokens"}, r"iterations 1, now 2, loss 'spans', now 'tokens'\. Use"),
+        ({"negative_rate": 0.5}, r"negative_rate 0\.0, now 0\.5\. Use"),
+        ({"negatives": "bm25"}, r"negatives 'random', now 'bm25'\. Use"),
+        ({"metric": "drcd"}, r"metric 'cmrc2018', now 'drcd'\. Use"),
+        (
+            {"train": examples(16, 2)},
+            r"examples '16 examples, SHA-256 \w{16}', now '16 examples, SHA-256 \w{16}'\. Use",
+        ),
+        ({"train": examples(16, 0)[::-1]}, r"examples '16 examples.*', now '16 examples.*'\. Use"),
+        ({"valid": examples(4, 2)}, r"validation_data '4 examples, SHA-256 \w{16}', now '4 examples.*'\. Use"),
+        ({"valid": examples(3, 1)}, r"validation_data '4 examples, SHA-256 \w{16}', now '3 examples.*'\. Use"),
+    ],
+)
+def test_a_run_with_other_options_or_data_does_not_go_on(kept, changes, message):
+    with pytest.raises(InputError, match="run was started with other settings: " + message):
+        fit_again(kept, **changes)
+
+
+def test_a_run_that_goes_on_may_change_how_long_it_trains_and_what_it_says(tmp_path, capsys):
+    before = fit_again(tmp_path / "run")
+    changed = fit_again(tmp_path / "run", epochs=2, patience=1, threshold=0.3, verbose=True)
+    assert changed.history_[0] == before.history_[0]
+    assert len(changed.history_) == 2
+    assert capsys.readouterr().out.startswith("epoch 2 ")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("question", "水？"), ("passages", ("日", "月")), ("answers", ("日", "月")), ("answers", ())]
+)
+def test_fingerprints_of_examples(name, value):
+    example = QAExample("火？", "日月", "日")
+    assert fingerprint([example]) != fingerprint([dataclasses.replace(example, **{name: value})])
+    assert fingerprint([example]) == fingerprint([dataclasses.replace(example, id="7", group="a")])
 
 
 # --- what is learned from
