@@ -3,14 +3,16 @@
     python examples/reading_comprehension.py
 
 Uses the embedded reader-tiny-zh, which makes many mistakes and always answers; one of your own is trained as
-examples/train_reading.py shows. The text is examples/data/village.txt, our own writing; `--text FILE` reads another,
-and questions are further arguments.
+examples/train_reading.py shows. The text is examples/data/village.txt, our own writing; `--text` reads another file, or
+the files of a folder, and questions are further arguments.
 """
 
 import argparse
 from pathlib import Path
 
 from nlpgen import MLMReader
+from nlpgen.errors import InputError
+from nlpgen.reading.documents import read_documents
 
 TEXT = Path(__file__).parent / "data" / "village.txt"
 QUESTIONS = [
@@ -28,17 +30,21 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("questions", nargs="*", default=QUESTIONS)
     parser.add_argument("--reader", default="reader-tiny-zh", help="an embedded reader, or a folder")
-    parser.add_argument("--text", type=Path, default=TEXT, help="a file in UTF-8; empty lines part its passages")
+    parser.add_argument("--text", type=Path, default=TEXT, help="a file in UTF-8, or a folder of .txt and .md files")
     parser.add_argument("--top-k", type=int, default=2, help="answers that are shown of each question")
     options = parser.parse_args(arguments)
 
-    text = options.text.read_text(encoding="utf-8").strip()
-    passages = text.split("\n\n")
+    try:
+        documents = read_documents(options.text)
+    except InputError as error:
+        raise SystemExit(str(error)) from None
+    passages = [document.text for document in documents]
     reader = MLMReader.load(options.reader)
-    print(text)
+    print(*passages, sep="\n")
     pairs = [(question, passages) for question in options.questions]
     for question, answer in zip(options.questions, reader.answer_batch(pairs, options.top_k), strict=True):
-        print(f"\n{question}  no answer {answer.no_answer:.2f}")
+        none = "" if answer.no_answer is None else f"  no answer {answer.no_answer:.2f}"  # None: vote="bert4keras"
+        print(f"\n{question}{none}")
         for each in [answer, *answer.alternatives]:
             if each.text:
                 assert passages[each.passage][each.start : each.end] == each.text

@@ -29,9 +29,11 @@ CHUNK = 256  # texts that are read, classified and printed at a time
 def main(arguments=None):
     """Run a command line; returns the exit code."""
     options = _parser().parse_args(arguments)
-    for stream in (sys.stdin, sys.stdout, sys.stderr):  # elsewhere than UTF-8 is the default, a pipe is not
+    # Elsewhere than UTF-8 is the default, a pipe is not. An argument or a file name that is not UTF-8 can still be
+    # printed: Python has such bytes as lone surrogates, which are then written as JSON's own escape, \udcff.
+    for stream, errors in ((sys.stdin, "strict"), (sys.stdout, "backslashreplace"), (sys.stderr, "backslashreplace")):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(encoding="utf-8")
+            stream.reconfigure(encoding="utf-8", errors=errors)
     try:
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_, **__: print(f"nlpgen: warning: {message}", file=sys.stderr)

@@ -2,6 +2,8 @@
 
 import json
 
+from nlpgen.cli_options import count
+from nlpgen.errors import ConfigError, InputError
 from nlpgen.reading import MLMReader, Retriever
 from nlpgen.reading.documents import read_documents
 
@@ -16,8 +18,8 @@ def add_ask(verbs):
     verb.add_argument(
         "--reader", default="reader-tiny-zh", help="a folder that MLMReader.save wrote, or an embedded reader"
     )
-    verb.add_argument("--passages", type=int, default=5, metavar="N", help="passages that are read (default 5)")
-    verb.add_argument("--top-k", type=int, default=1, metavar="K", help="answers that are shown (default 1)")
+    verb.add_argument("--passages", type=count, default=5, metavar="N", help="passages that are read (default 5)")
+    verb.add_argument("--top-k", type=count, default=1, metavar="K", help="answers that are shown (default 1)")
     verb.add_argument("--json", action="store_true", help="print JSON lines")
     verb.set_defaults(run=_ask)
 
@@ -25,7 +27,10 @@ def add_ask(verbs):
 def _ask(options):
     documents = read_documents(options.folder)
     retriever = Retriever([document.text for document in documents])
-    reader = MLMReader.load(options.reader)
+    try:
+        reader = MLMReader.load(options.reader)
+    except ConfigError as error:
+        raise InputError(f"{error} --reader must be an MLMReader.") from None
     found = retriever.search_batch(options.question, options.passages)
     pairs = [(question, [hit.text for hit in hits]) for question, hits in zip(options.question, found, strict=True)]
     for question, hits, answer in zip(options.question, found, reader.answer_batch(pairs, options.top_k), strict=True):
@@ -34,13 +39,16 @@ def _ask(options):
             about = {"question": question, "answer": answer.text, "no_answer": answer.no_answer, "passages": len(hits)}
             print(json.dumps(about | {"answers": rows}, ensure_ascii=False))
             continue
-        lines = [f"{row['text']}  {row['score']:.2f}  {row['file']}:{row['line']}  {row['context']}" for row in rows]
+        lines = [
+            f"{_flat(row['text'])}  {row['score']:.2f}  {row['file']}:{row['line']}  {_flat(row['context'])}"
+            for row in rows
+        ]
         none = "" if answer.no_answer is None else f"  {answer.no_answer:.2f}"
         if not answer.text:
             lines.insert(0, f"(no answer){none}" if hits else "(nothing found)")
         elif none:
             lines.append(f"(no answer){none}")
-        print(question, *lines, sep="\n  ")
+        print(_flat(question), *lines, sep="\n  ")
 
 
 def _row(answer, documents, hits):
@@ -55,3 +63,8 @@ def _row(answer, documents, hits):
         "line": document.line + text.count("\n", 0, answer.start),
         "context": marked.replace("\n", " "),
     }
+
+
+def _flat(text):
+    """A text on one line."""
+    return " ".join(text.split())

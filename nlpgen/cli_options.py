@@ -1,7 +1,16 @@
 """Options that several verbs of the command line share."""
 
+import argparse
+
 from nlpgen.errors import InputError
 from nlpgen.models import ARCHITECTURES, MaskedLM
+
+
+def count(text):
+    """The type of an option that is a whole number, 1 or more."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number, 1 or more. Received: {text!r}")
+    return int(text)
 
 
 def add_model_options(verb, default="bert-tiny-zh"):

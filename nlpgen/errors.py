@@ -74,5 +74,5 @@ class CollapseWarning(UserWarning):
 
 
 def with_article(name):
-    """The name of a class in a sentence: "a Bert", "an Albert", "an MT5"."""
-    return f"{'an' if name[0] in 'AEIO' or name.startswith('MT') else 'a'} {name}"
+    """The name of a class in a sentence: "a Bert", "an Albert", "an MT5", "an MLMReader"."""
+    return f"{'an' if name[0] in 'AEIO' or name.startswith(('MT', 'ML')) else 'a'} {name}"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nlpgen import MaskedLM, TextVAE
+from nlpgen import MaskedLM, MLMReader, TextVAE
 from nlpgen.errors import CollapseWarning
 
 ROOT = Path(__file__).parents[1]
@@ -110,9 +110,20 @@ def test_reading_comprehension(capsys, tmp_path):
     assert len(re.findall(r"^  \S+  \d\.\d\d, passage 0, \d+–\d+$", out, re.MULTILINE)) >= 7
     assert "镇上的小学建于哪一年？  no answer 0." in out
     assert re.search(r"小学的校长叫什么名字？.*\n  陈国华  ", out)
-    (tmp_path / "two.txt").write_text("天气很好。\n\n他叫李小明，今年十岁。\n", encoding="utf-8")
-    example("reading_comprehension").main(["他叫什么名字？", "--text", str(tmp_path / "two.txt"), "--top-k", "1"])
+    folder, path = tmp_path / "texts", tmp_path / "texts" / "b.txt"
+    folder.mkdir()
+    (folder / "a.txt").write_text("天气很好。\n", encoding="utf-8")
+    path.write_text("他叫李小明，今年十岁。\n", encoding="utf-8")
+    arguments = ["他叫什么名字？", "--top-k", "1", "--text", str(folder)]
+    example("reading_comprehension").main(arguments)
     assert "passage 1, " in capsys.readouterr().out
+    MLMReader.load("reader-tiny-zh", vote="bert4keras").save(tmp_path / "voter")
+    example("reading_comprehension").main([*arguments, "--reader", str(tmp_path / "voter")])
+    assert re.search(r"\n他叫什么名字？\n  \S+  \d\.\d\d, passage ", capsys.readouterr().out)
+    for content, message in (("他".encode("gbk"), "not UTF-8"), (b" \n", "has no text"), (None, "There is no")):
+        path.unlink() if content is None else path.write_bytes(content)
+        with pytest.raises(SystemExit, match=message):
+            example("reading_comprehension").main([*arguments[:-1], str(path)])
 
 
 def test_train_reading(capsys, tmp_path):

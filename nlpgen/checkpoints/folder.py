@@ -243,7 +243,7 @@ def save_folder(folder, config, tensors, format="nlpgen", files=None, about=None
 
 
 def _find(name_or_folder):
-    path = existing_folder(Path(name_or_folder).expanduser())
+    path = existing_folder(os.path.expanduser(name_or_folder))
     if path.exists():
         if path.is_file() and not SUFFIX.search(path.name) and path.name not in (WEIGHTS, INDEX, MANIFEST):
             refuse_what_is_no_weights(path)

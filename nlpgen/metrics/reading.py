@@ -123,8 +123,7 @@ def reading_scores(predictions, answers, metric="cmrc2018", groups=None):
         >>> scores["exact_match"], scores["f1"]
         (50.0, 90.0)
     """
-    if metric not in READING_METRICS:
-        raise InputError(f"`metric` must be one of {', '.join(READING_METRICS)}. Received: {metric!r}")
+    _check(metric)
     if len(predictions) != len(answers) or not len(answers) or len(groups or answers) != len(answers):
         raise InputError(
             f"Give as many predictions as questions, one at least. Received: {len(predictions)} predictions, "
@@ -141,10 +140,20 @@ def reading_scores(predictions, answers, metric="cmrc2018", groups=None):
 
 
 def question_scores(prediction, answers, metric="cmrc2018"):
-    """`(exact match, F1)` of one question, from 0 to 1; see `reading_scores`."""
+    """`(exact match, F1)` of one question, from 0 to 1; see `reading_scores`.
+
+    Raises:
+        InputError: if the metric is unknown.
+    """
+    _check(metric)
     if prediction is None:
         return 0.0, 0.0
     return READING_METRICS[metric](prediction, answers)
+
+
+def _check(metric):
+    if metric not in READING_METRICS:
+        raise InputError(f"`metric` must be one of {', '.join(READING_METRICS)}. Received: {metric!r}")
 
 
 def _mean(pairs):

@@ -1,5 +1,6 @@
 """A folder of text files as passages that say where they come from."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def read_documents(folder):
     Raises:
         InputError: if there is no such folder, nothing in it to read, or a file is not UTF-8; with all such files.
     """
-    folder = Path(folder).expanduser()
+    folder = Path(os.path.expanduser(folder))
     if not folder.exists():
         raise InputError(f"There is no {folder}. Give a folder of text files.")
     files = [folder] if folder.is_file() else sorted(p for p in folder.rglob("*") if _is_text(p, folder))

@@ -59,6 +59,8 @@ def check_pairs(pairs, name="pairs"):
     Raises:
         InputError: with all that is wrong.
     """
+    if isinstance(pairs, str | dict) or not hasattr(pairs, "__iter__"):
+        raise InputError(f"`{name}` must be a list of (question, passages). Received: {pairs!r:.80}")
     problems, checked = [], []
     for i, pair in enumerate(pairs):
         question, passages = pair if isinstance(pair, tuple | list) and len(pair) == 2 else (None, None)

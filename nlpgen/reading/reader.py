@@ -6,7 +6,8 @@ import warnings
 import numpy as np
 from keras import ops
 
-from nlpgen.errors import ConfigError, InputError, InputWarning, NonFiniteOutput
+from nlpgen.checkpoints import open_folder
+from nlpgen.errors import ConfigError, InputError, InputWarning, NonFiniteOutput, WeightsMismatch, with_article
 from nlpgen.estimator import Estimator
 from nlpgen.reading.calibration import calibrated
 from nlpgen.reading.decoding import KEPT, VOTES, Read, Span, answer_of, best_spans, logsumexp, pooled, voted
@@ -235,11 +236,16 @@ class Reader(Estimator):
             ConfigError: if it is no reader, or one of another class.
             InputError: if there is no such option.
         """
-        model = cls.model_class.from_pretrained(folder_or_name)
-        about = model.reader
+        try:
+            model = cls.model_class.from_pretrained(folder_or_name)
+            about = model.reader
+        except WeightsMismatch:  # that of another reader has another head
+            head = open_folder(folder_or_name).config.get("head")
+            about = head.get("reader") if isinstance(head, dict) else None
+            if not isinstance(about, dict) or about.get("class") == cls.__name__:
+                raise
         if not isinstance(about, dict) or about.get("class") != cls.__name__:
-            found = f"of a {about.get('class')}" if isinstance(about, dict) else "of no reader"
-            raise ConfigError(f"{folder_or_name} is {found}. {cls._hint(about)}")
+            raise ConfigError(f"{folder_or_name} is {cls._hint(about)}")
         reader = cls(model, **about["params"]).set_params(**options)
         reader.model_ = model
         for name, value in about["state"].items():
@@ -249,8 +255,9 @@ class Reader(Estimator):
     @classmethod
     def _hint(cls, about):
         if isinstance(about, dict):
-            return "Load it with that class."
-        return f"Train one: {cls.__name__}(model).fit(examples)."
+            name = str(about.get("class"))
+            return f"{with_article(name)}: load it with {name}.load."
+        return f"a MaskedLM, not a reader. Train one: {cls.__name__}(mlm).fit(examples)."
 
     @classmethod
     def _model_argument(cls):

@@ -1,7 +1,9 @@
 """What a reader got wrong, with the passages, as one HTML file."""
 
 import html
+import os
 import re
+import tempfile
 from pathlib import Path
 
 from nlpgen.errors import InputError, OutputError
@@ -11,6 +13,7 @@ from nlpgen.reading.example import check_examples
 from nlpgen.reading.windows import matchable
 
 CONTEXT = 120  # characters on either side of what is shown of a passage
+LABELS = {"ece": "ece (0 to 1)"}  # all others but `questions` are percents
 
 PAGE = """<!doctype html>
 <html lang="zh">
@@ -39,7 +42,7 @@ def write_report(path, examples, answers, metric="cmrc2018", most=200, title="Re
     """Write the questions that were not answered exactly, the worst first.
 
     Args:
-        path: the file, replaced if there.
+        path: the file, replaced if there; what was there stays until all is written.
         examples: a list of `QAExample`.
         answers: the `Answer` of each.
         metric: see `Reader.evaluate`.
@@ -62,17 +65,23 @@ def write_report(path, examples, answers, metric="cmrc2018", most=200, title="Re
     groups = scores.get("groups", {})
     named = [(name, value) for name, value in scores.items() if name != "groups"]
     named += [(f"{group or '(none)'}: {name}", x) for group, each in groups.items() for name, x in each.items()]
-    rows = "".join(f"<tr><th>{html.escape(name)}</th><td>{value:.2f}</td></tr>" for name, value in named)
+    rows = "".join(
+        f"<tr><th>{html.escape(LABELS.get(name, name))}</th><td>{value:.2f}</td></tr>" for name, value in named
+    )
     page = PAGE.format(
         title=html.escape(title),
         intro=f"{len(wrong)} of {len(examples)} questions are not answered exactly ({metric}); at most {most} shown.",
         scores=rows,
         sections="\n".join(_section(*pair) for pair in wrong[:most]),
     )
+    path = Path(os.path.expanduser(path))
     try:
-        Path(path).expanduser().write_text(page, encoding="utf-8", errors="replace")
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".report.") as work:
+            written = Path(work, "report.html")
+            written.write_text(page, encoding="utf-8", errors="replace")
+            os.replace(written, path)
     except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error}. Give another place.") from None
+        raise OutputError(f"{path} cannot be written: {error.strerror}. Give another place.") from None
     return scores
 
 

@@ -15,7 +15,7 @@ class Hit:
     Attributes:
         index: which passage.
         text: the passage.
-        score: of BM25; 0 where it has nothing of the question.
+        score: of BM25, above 0: one that has nothing of the question is no hit.
     """
 
     index: int

@@ -143,6 +143,9 @@ def test_questions_without_an_answer():
     for metric in READING_METRICS:
         assert question_scores("", [], metric) == (1, 1)
         assert question_scores("甲", [], metric) == (0, 0)
+    for prediction in ("甲", None):
+        with pytest.raises(InputError, match=r"`metric` must be one of cmrc2018, .*'squad'"):
+            question_scores(prediction, ["甲"], "squad")
 
 
 def test_laws_of_all_metrics():

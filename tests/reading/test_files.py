@@ -1,4 +1,5 @@
 import json
+import re
 import warnings
 
 import pytest
@@ -35,6 +36,42 @@ def test_every_form_is_read(form, tmp_path):
     expected = [QAExample(QUESTION, [PASSAGE], ["北京"], "1")]
     assert read_qa(written(tmp_path, FORMS[form])) == expected
     assert read_qa(written(tmp_path, FORMS[form], indent=1)) == expected
+
+
+HUGGING_FACE = [
+    {
+        "id": "1",
+        "context": PASSAGE,
+        "question": QUESTION,
+        "answers": {"text": ["北京", "中国"], "answer_start": [0, 3]},
+    },
+    {"id": "2", "context": PASSAGE, "question": QUESTION, "answers": {"text": [], "answer_start": []}},
+]
+
+
+def test_what_hugging_faces_datasets_write(tmp_path):
+    expected = [QAExample(QUESTION, [PASSAGE], ["北京", "中国"], "1"), QAExample(QUESTION, [PASSAGE], [], "2")]
+    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in HUGGING_FACE)
+    for content in (lines, HUGGING_FACE):
+        assert read_qa(written(tmp_path, content)) == expected
+    assert read_qa(written(tmp_path, HUGGING_FACE[0])) == expected[:1]
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [["北京", "中国"], [{"text": "北京"}, {"text": "中国"}], {"text": ["北京", "中国"], "answer_start": [0, 3]}],
+)
+def test_answers_are_written_in_any_way_in_every_form(answers, tmp_path):
+    rows = [
+        squad({"question": QUESTION, "answers": answers}),
+        [{"context_text": PASSAGE, "qas": [{"query_text": QUESTION, "answers": answers}]}],
+        {"": {"question": QUESTION, "evidences": {"1": {"answer": answers, "evidence": PASSAGE}}}},
+        [{"question": QUESTION, "passages": [{"passage": PASSAGE, "answer": answers}]}],
+        [{"question": QUESTION, "passages": [PASSAGE], "answers": answers}],
+        [{"question": QUESTION, "context": PASSAGE, "answers": answers}],
+    ]
+    for value in rows:
+        assert read_qa(written(tmp_path, value)) == [QAExample(QUESTION, [PASSAGE], ["北京", "中国"])]
 
 
 def test_json_lines(tmp_path):
@@ -85,7 +122,42 @@ def test_bad_rows_are_listed_with_their_lines(tmp_path):
         assert text in message
         assert lines[int(number) - 1].strip() == "{"
     assert '" "' in lines[int(examples.problems[0].split(":")[1])]
-    assert "must be an object. Received: 7" in examples.problems[2]
+    line, message = examples.problems[2].split(":", 2)[1:]
+    assert lines[int(line) - 1].strip() == '"qas": ['  # a number itself has no place
+    assert message == " a question must have `question`. Received: 7"
+
+
+BAD = '{"question": " ", "passages": []}'
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "received"),
+    [
+        ("\n[7]", 2, "7"),
+        ("[true]", 1, "True"),
+        ('\n\n["two",\n3]', 3, "'two'"),
+        ("[null]", 1, "None"),
+        ("[[\n]]", 1, r"\[\]"),
+        (f"[{BAD},\n12345]", 1, "12345"),
+        (f"[{BAD},\n[12345]]", 2, r"\[12345\]"),
+        (f'[{BAD},\n{{"question": "问"}}]', 2, r"an object with the keys \['question'\]"),
+        ('{"1": {"question": " ", "evidences": {}},\n"2": 7}', 1, "7"),
+        ('{"1": {"question": " ", "evidences": {}},\n"2": []}', 2, r"\[\]"),
+        ('{\n"data": 3}', 1, "3"),
+        ('{\n"data":\n[3]}', 3, "3"),
+        ('{"data": [{"paragraphs":\n[4]}]}', 2, "4"),
+        ('{"data": [\n{"paragraphs": [{"context": "文",\n"qas": [true]}]}]}', 3, "True"),
+        ('[\n{"context_text": "文", "qas":\n7}]', 2, r"an object with the keys \['context_text', 'qas'\]"),
+        (f"{BAD}\n\n7\n{BAD}", 3, "7"),
+        (f"{BAD}\ntrue\n{BAD}", 2, "True"),
+    ],
+)
+def test_lines_of_what_is_no_question(content, line, received, tmp_path):
+    path = written(tmp_path, content)
+    with pytest.raises(
+        InputError, match=rf"{re.escape(str(path))}:{line}: .* must have .*\. Received: {received}(\n|$)"
+    ):
+        read_qa(path)
 
 
 def test_bad_lines(tmp_path):
@@ -93,7 +165,10 @@ def test_bad_lines(tmp_path):
     path = written(tmp_path, f"{good}\n{{broken\n[]\n{good}\n")
     with pytest.warns(InputWarning, match="2 of 4"):
         examples = read_qa(path)
-    assert [problem.split(":")[1] for problem in examples.problems] == ["2", "3"]
+    assert examples.problems == [
+        f"{path}:2: not JSON: Expecting property name enclosed in double quotes (column 2)",
+        f"{path}:3: a question must have `question`, and `passages` or `context`. Received: []",
+    ]
     path = written(tmp_path, f"{{broken\n{good}\n{good}\n")
     with pytest.warns(InputWarning, match="1 of 3"):
         assert len(read_qa(path)) == 2
@@ -102,20 +177,37 @@ def test_bad_lines(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", r"qa.json:1: not JSON"),
-        ("3", "holds no questions"),
-        ("[]", "has no questions"),
+        ('[\n{"question": "甲" 3}]', r"qa.json:2: not JSON: Expecting ',' delimiter \(column 18\). Mend"),
+        ("[" * 200_000, "qa.json:1: not JSON that can be read: nested too deep. Mend"),
+        ("3", "qa.json is of no form that is known.*Received: 3"),
+        ("", "qa.json has no questions"),
+        (" \n\n", "qa.json has no questions"),
+        ("[]", "qa.json has no questions"),
+        ("{}", "qa.json has no questions"),
+        (
+            {"version": "1", "questions": [FORMS["ours"]]},
+            r"of no form that is known.*`evidences`. Received: an object with the keys \['version', 'questions'\]",
+        ),
+        ({"1": {"question": "甲"}}, r"of no form that is known.*the keys \['1'\]"),
+        (
+            [{"question": "甲", "passage": "乙"}],
+            r"`passages` or `context`. Received: an object with the keys \['question', 'passage'\]",
+        ),
+        ([{"context": "甲", "answers": []}], r"`question`, and .* the keys \['context', 'answers'\]"),
+        ([{"question": "甲", "context": None}], r"passages must be strings. Received: None"),
+        ([{"question": "甲", "passages": [{"text": "乙"}]}], r"passages must be strings. Received: \[{'text': '乙'}\]"),
+        (squad({"query": "甲"}), r"must have `question`. Received: an object with the keys \['query'\]"),
+        ({"data": [{"paragraphs": [{"text": "甲", "qas": []}]}]}, r"`context`, and `qas`, .*keys \['text', 'qas'\]"),
         (squad({"question": ""}), "1 of 1 questions cannot be used"),
-        ({"data": [{"paragraphs": 3}]}, "without `paragraphs`"),
-        ({"data": [{"paragraphs": [{"context": "甲"}]}]}, "without `qas`"),
-        ({"1": {"question": "甲"}}, "must have `evidences`"),
+        ({"data": [{"paragraphs": 3}]}, "must have `paragraphs`, a list. Received: an object with the keys"),
+        ({"data": [{"paragraphs": [{"context": "甲"}]}]}, r"`qas`, a list. Received: .*keys \['context'\]"),
+        ({"1": {"question": "甲", "evidences": ["乙"]}}, "must have `evidences`, an object of objects"),
         (
             {"1": {"question": "甲", "evidences": {"a": {"answer": [["甲"]], "evidence": "文"}}}},
             "answers must be strings",
         ),
         (squad({"question": "甲", "answers": [float("nan")]}), "answers must be strings"),
-        ([{"context_text": "甲", "title": "乙"}], "without `qas`"),
-        ([3], "must be an object"),
+        ([{"context_text": "甲", "title": "乙"}], r"`qas`, a list. Received: .*keys \['context_text', 'title'\]"),
         ([{"question": "甲", "passages": [3]}], "passages must be strings"),
     ],
 )
@@ -125,7 +217,7 @@ def test_files_that_cannot_be_used(content, message, tmp_path):
 
 
 def test_no_file(tmp_path):
-    for path in (tmp_path / "no.json", tmp_path):
+    for path in (tmp_path / "no.json", tmp_path, "~nobody-of-that-name/qa.json"):
         with pytest.raises(InputError, match="cannot be read"):
             read_qa(path)
 
@@ -152,6 +244,9 @@ def test_examples_are_checked():
         check_examples([QAExample("问", "文", None), QAExample("问", "文", [3])])
     with pytest.raises(InputError, match=r"(?s)\[0\]. has an empty question.*\[1\]. has a passage.*\[2\]. must be a"):
         check_pairs([(" ", "文"), ("问", ["文", None]), "问"])
+    for wrong in (None, 3, "问", {"问": "文"}):
+        with pytest.raises(InputError, match=r"`pairs` must be a list of \(question, passages\). Received: "):
+            check_pairs(wrong)
 
 
 @pytest.mark.needs_data("data/qa")

@@ -1,10 +1,13 @@
 import builtins
+import errno
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from nlpgen import MLMReader, QAExample, Retriever
+from nlpgen import MLMReader, QAExample, Retriever, SpanReader
 from nlpgen.cli import main
 from nlpgen.errors import InputError, NlpgenError, OutputError
 from nlpgen.reading import Answer, write_report
@@ -109,8 +112,9 @@ def test_documents(tmp_path):
 
 
 def test_no_documents(tmp_path):
-    with pytest.raises(InputError, match="There is no"):
-        read_documents(tmp_path / "no")
+    for folder in (tmp_path / "no", "~nobody-of-that-name/texts"):
+        with pytest.raises(InputError, match=f"There is no {folder}"):
+            read_documents(folder)
     with pytest.raises(InputError, match="has no text"):
         read_documents(tmp_path)
 
@@ -141,10 +145,68 @@ def test_ask(tmp_path, capsys):
     MLMReader.load(tmp_path / "reader", threshold=1.0).save(tmp_path / "silent")
     assert main(["ask", "--reader", str(tmp_path / "silent"), str(folder), "日月？"]) == 0
     assert capsys.readouterr().out.startswith("日月？\n  (no answer)  ")
-    assert main([*arguments, "--passages", "0"]) == 2
-    assert "must be a whole number, 1 or more" in capsys.readouterr().err
+    for option in ("--passages", "--top-k"):
+        for value in ("0", "-3", "2.5"):
+            with pytest.raises(SystemExit):
+                main([*arguments, option, value])
+            expected = f"error: argument {option}: must be a whole number, 1 or more. Received: '{value}'"
+            assert expected in capsys.readouterr().err
     assert main(["ask", str(tmp_path / "no"), "日？"]) == 2
     assert "There is no" in capsys.readouterr().err
+
+
+def test_ask_needs_its_reader(tmp_path, capsys):
+    (tmp_path / "a.txt").write_text("天地人", "utf-8")
+    SpanReader(tiny_mlm(), **SMALL, epochs=1).fit([QAExample("天？", "天地", "地")]).save(tmp_path / "spans")
+    tiny_mlm().save_pretrained(tmp_path / "plain")
+    for name, message in (
+        (tmp_path / "spans", "is a SpanReader: load it with SpanReader.load. --reader must be an MLMReader."),
+        (tmp_path / "plain", "is a MaskedLM, not a reader. Train one: MLMReader(mlm).fit(examples). --reader must be"),
+    ):
+        assert main(["ask", "--reader", str(name), str(tmp_path / "a.txt"), "天？"]) == 2
+        assert capsys.readouterr().err.startswith(f"nlpgen: {name} {message}")
+    assert main(["ask", "--reader", "~nobody-of-that-name/x", str(tmp_path / "a.txt"), "天？"]) == 2
+    assert "There is no model at ~nobody-of-that-name/x." in capsys.readouterr().err
+
+
+def test_ask_prints_what_is_not_utf8(tmp_path, capsys):
+    """Python has bytes of arguments and file names that are not UTF-8 as lone surrogates."""
+    try:
+        path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/a\xff.txt"))
+        path.write_text("甲乙丙丁日月山水", "utf-8")
+    except OSError:
+        pytest.skip("this file system has names in UTF-8 only")
+    MLMReader(tiny_mlm(), **SMALL, threshold=0.0).save(tmp_path / "reader")
+    arguments = ["ask", "--reader", str(tmp_path / "reader"), str(path), "日\udcff月？"]
+    assert main([*arguments, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["question"] == "日\udcff月？"  # nothing is lost
+    assert found["answers"][0]["file"] == str(path)
+    assert main(arguments) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("日\\udcff月？\n  ")
+    assert f"{tmp_path}/a\\udcff.txt:1  " in out
+    path.unlink()
+    assert main(arguments) == 2
+    assert f"There is no {tmp_path}/a\\udcff.txt." in capsys.readouterr().err
+
+
+def test_ask_prints_an_answer_on_one_line(tmp_path, capsys):
+    text = "日\r\n\n月\u2028山"
+    (tmp_path / "a.txt").write_bytes(text.encode())
+    options = SMALL | {"epochs": 30, "batch_size": 4, "learning_rate": 1e-2, "negative_rate": 0.0}
+    reader = MLMReader(tiny_mlm(), **options, threshold=0.0).fit([QAExample("日？", text, text)] * 4)
+    reader.save(tmp_path / "reader")
+    arguments = ["ask", "--reader", str(tmp_path / "reader"), str(tmp_path / "a.txt"), "日\n？"]
+    assert main([*arguments, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["answer"], found["answers"][0]["text"]) == ("日\n\n月\u2028山",) * 2
+    assert main(arguments) == 0
+    question, answer, none = capsys.readouterr().out.rstrip("\n").split("\n")
+    assert question == "日 ？"
+    assert answer.startswith("  日 月 山  ")
+    assert answer.endswith(f"{tmp_path / 'a.txt'}:1  【日 月 山】")
+    assert none.startswith("  (no answer)  ")
 
 
 def test_report(tmp_path):
@@ -172,11 +234,34 @@ def test_report(tmp_path):
     assert f'<mark class="both">北京</mark><mark class="found">市</mark>&amp;{"乙" * 9}<mark class="right">北京' in page
     assert f"<tr><th>地: f1</th><td>{scores['groups']['地']['f1']:.2f}</td></tr>" in page
     assert "…甲" in page
+    assert f"<tr><th>ece (0 to 1)</th><td>{scores['ece']:.2f}</td></tr>" in page
     assert page.index("没有？") < page.index("首都")  # the worst first
     assert "对吗？" not in page
     assert '<mark class="right">空</mark>' in page
     assert len(page) < 5000
     with pytest.raises(InputError, match="4 examples and 1 answers"):
         write_report(tmp_path / "x.html", examples, answers[:1])
-    with pytest.raises(OutputError, match="cannot be written"):
-        write_report(tmp_path / "no" / "x.html", examples, answers)
+    (tmp_path / "folder").mkdir()
+    for place in (tmp_path / "no" / "x.html", tmp_path / "folder", "~nobody-of-that-name/x.html"):
+        with pytest.raises(OutputError, match=f"{place} cannot be written"):
+            write_report(place, examples, answers)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["folder", "report.html"]
+
+
+def test_a_report_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    path, examples, answers = tmp_path / "report.html", [QAExample("问", "文", "文")], [Answer("", 1.0, None, 0, 0)]
+    path.write_text("before", "utf-8")
+
+    def full(self, page, **kwargs):
+        with open(self, "w", encoding="utf-8") as file:
+            file.write(page[:9])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_text", full)
+        with pytest.raises(OutputError, match="cannot be written: No space left"):
+            write_report(path, examples, answers)
+    assert path.read_text("utf-8") == "before"
+    assert list(tmp_path.iterdir()) == [path]
+    write_report(path, examples, answers)
+    assert "1 of 1 questions" in path.read_text("utf-8")
