@@ -195,7 +195,8 @@ def test_the_input_is_the_articles():
 def masked_lm(name):
     """A small one of an architecture, with room for a row and a tokenizer."""
     tokenizer = tiny_mlm().tokenizer
-    mlm = small_model(name, "masked_lm", max_position_embeddings=32, vocab_size=len(tokenizer.vocab))
+    sizes = {"max_position_embeddings": 34, "vocab_size": len(tokenizer.vocab), "pad_token_id": tokenizer.pad_id}
+    mlm = small_model(name, "masked_lm", **sizes)
     mlm.tokenizer = mlm.backbone.tokenizer = tokenizer
     return mlm
 
