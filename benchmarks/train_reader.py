@@ -72,6 +72,7 @@ def main(arguments=None):
     unanswerable = mismatched(valid)
     calibration = reader.calibrate(valid + unanswerable)
     print(calibration)
+    reader.set_params(threshold=None)  # who trains it further has one fitted; it keeps this one
     if options.save:
         reader.save(options.save, dtype="float16")
         reader = READERS[options.reader].load(options.save)

@@ -143,9 +143,7 @@ class Reader(Estimator):
             )
         pools = self._pools([(each.question, each.passages) for each in examples])
         self.calibration_ = calibrated(pools, examples, self.threshold, metric)
-        self.temperature_, threshold = self.calibration_["temperature"], self.calibration_["threshold"]
-        if self.threshold is None:
-            self.threshold_ = threshold
+        self.temperature_, self.threshold_ = self.calibration_["temperature"], self.calibration_["threshold"]
         return self.calibration_
 
     def answer(self, question, passages, top_k=1):

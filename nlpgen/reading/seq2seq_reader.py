@@ -21,7 +21,8 @@ class Seq2SeqReader(Reader):
     used as that is, whose arguments it has but those of the slots.
 
     The score of an answer is the product of its tokens' probabilities. Where the search did not keep "no answer", its
-    probability is computed after it. What is written stands at its first occurrence in the window.
+    probability is computed after it. What is written is taken to stand at its first occurrence in the window; where two
+    windows have other ones, both count.
 
     Args:
         mlm: a `MaskedLM` with its tokenizer; it stays as it is: each `fit` trains a copy.

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nlpgen.errors import ConfigError
+from nlpgen.errors import ConfigError, WeightsMismatch
 from nlpgen.models.loading import backbone_of
 from nlpgen.reading.models import PointerModel
 from nlpgen.reading.reader import Reader
@@ -81,8 +81,11 @@ class SpanReader(Reader):
         """
         try:
             return super().load(folder_or_name, **options)
-        except ConfigError:
-            model = PointerModel.from_pretrained(folder_or_name)
+        except ConfigError as error:
+            try:
+                model = PointerModel.from_pretrained(folder_or_name)
+            except WeightsMismatch:  # of another reader
+                raise error from None
             if model.reader is not None:
                 raise
         reader = cls(model, with_commas=False).set_params(**options)
