@@ -3,13 +3,20 @@
     python benchmarks/reading.py --data FOLDER --questions 16,128,1024 --seeds 3
 
 FOLDER holds `cmrc2018`, `expmrc`, `dureader_robust`, `webqa` and `cjrc` with the sets' own files, which nlpgen may not
-ship. `--readers` takes those of READERS and of TWINS, which have the weights of another that stands before them: mlm
-(exact decoding), mlm-vote and mlm-greedy (its weights with bert4keras' vote, decoded exactly and as bert4keras does),
-mlm-tokens (the article's loss, decoded exactly) and mlm-tokens-greedy (the article's all in all), mlm-2 and mlm-4 (two
-and four passes), span and span-long (answers of up to `--answer-length` less one, and of 63 tokens), seq2seq (a beam of
-4) and seq2seq-greedy. Each row is one training. The expected calibration error is given without and with the
-temperature; EM and F1 also without the threshold, if there is one above 0. What a reader does not have stays blank.
-Of several seeds the means are given too, with the values of each.
+ship. `--readers` takes those that are trained:
+
+- mlm (exact decoding), mlm-tokens (with the article's loss), mlm-2 and mlm-4 (two and four passes);
+- span and span-long (answers of up to `--answer-length` less one, and of 63 tokens);
+- seq2seq (a beam of 4);
+
+and those that have the weights of one that stands before them:
+
+- mlm-greedy and mlm-tokens-greedy (bert4keras' decoding and vote), mlm-vote (its vote over exact answers);
+- seq2seq-greedy (a beam of 1).
+
+Each row is one training. The expected calibration error is given without and with the temperature; EM and F1 also
+without the threshold, if there is one above 0. What a reader does not have stays blank. Of several seeds the means are
+given too, with the values of each.
 
 At the end the last readers answer in turns, so that what else the machine does falls on all: with seq2seq-greedy also
 without its cache, as bert4keras writes, and with mlm-greedy also a port of the article's script to PyTorch and

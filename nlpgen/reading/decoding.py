@@ -53,11 +53,10 @@ class Read:
         """What is equal for equal answers."""
         return matchable(self.passage.text[slice(*self.passage.stretch(first, last))])
 
-    def span(self, first, last):
+    def span(self, first, last, key):
         """The `Span`."""
         start, end = self.passage.stretch(first, last)
-        score = float(self.odds[last - first, first])
-        return Span(self.passage.text[start:end], self.index, start, end, self.key(first, last), score)
+        return Span(self.passage.text[start:end], self.index, start, end, key, float(self.odds[last - first, first]))
 
 
 @dataclass(frozen=True)
@@ -170,7 +169,7 @@ def pooled(reads, top_k=1):
 
     Args:
         reads: a `Read` of each passage.
-        top_k: different answers that do not overlap, as many of each passage, are among the spans, if it has them.
+        top_k: so many different answers of each passage that do not overlap are among the spans, as far as it has them.
 
     Returns:
         A `Pool`.
@@ -181,12 +180,12 @@ def pooled(reads, top_k=1):
     for key, places in (counted | further).items():
         scores = {(n, first, last): float(reads[n].odds[last - first, first]) for n, first, last in sorted(places)}
         likeliest = max(scores, key=scores.get)
-        answers[key] = logsumexp(list(scores.values())) - norm, reads[likeliest[0]].span(*likeliest[1:])
+        answers[key] = logsumexp(list(scores.values())) - norm, reads[likeliest[0]].span(*likeliest[1:], key)
     ranked = [sorted((answers[key] for key in keys), key=lambda pair: -pair[0]) for keys in (counted, further)]
     sums, spans = zip(*ranked[0], *ranked[1], strict=True) if answers else ((), ())
     rest = 1 - np.exp(sums[: len(counted)]).sum() - np.exp(-norm)
     looked_at = sum(map(len, counted.values()))
-    everything = looked_at >= sum(int((read.odds > POSSIBLE).sum()) for read in reads)
+    everything = looked_at == sum(int((read.odds > POSSIBLE).sum()) for read in reads)
     rest = -np.inf if everything else float(np.log(max(rest, 1e-12)))
     return Pool(list(spans), np.array(sums), -norm, rest, len(counted))
 

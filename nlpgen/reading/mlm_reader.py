@@ -32,7 +32,8 @@ class MLMReader(Reader):
         vote: how windows and passages are weighed: `"probability"`, see `nlpgen.reading.decoding.pooled`, or
             `"bert4keras"`, the article's Σ s² / (Σ s + 1), which knows no threshold. Equal passages are read once;
             with the article's vote each of them votes.
-        decoding: `"exact"`; or `"greedy"`, slot by slot, as the article does; needs `vote="bert4keras"`.
+        decoding: `"exact"`; or `"greedy"`, slot by slot, as the article does, with a softmax over the whole vocabulary
+            (in training too); needs `vote="bert4keras"`.
         iterations: passes over each window. From the second on the tokens that are surest stand in their slots and the
             others are asked for again (Mask-Predict, Ghazvininejad et al., 2019, https://arxiv.org/abs/1904.09324);
             trained with more than 1, half of the rows show some of the answer, and the rest of it is learned.

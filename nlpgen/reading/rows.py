@@ -99,9 +99,8 @@ def _firsts(texts):
 class TrainingRows:
     """The rows that a reader learns from: in each epoch one of each question, drawn anew.
 
-    With a chance of `negative_rate` it is a window without the answer: half of these of the question's own passages, if
-    there are any, half of passages of other questions. Where the passages do not answer a question all its windows are
-    such.
+    With a chance of `negative_rate` the row is a window without the answer, of the question's own passages or, as often,
+    of another question's. A question that its passages do not answer has only such rows, of its own.
 
     Args:
         reader: a `RowReader`.
@@ -153,14 +152,17 @@ class TrainingRows:
     def _drawn(self, n, i, example, right, without, generator):
         if right and generator.random() >= self.negative_rate:
             return right[generator.integers(len(right))]
-        foreign = None
         if right and (not without or generator.random() < 0.5):
             foreign = self._foreign(n, i, example, generator)
-        return foreign or (without or right)[generator.integers(len(without or right))]
+            if foreign is not None:
+                return foreign
+        rows = without or right
+        return rows[generator.integers(len(rows))]
 
     def _foreign(self, n, i, example, generator):
         """A window of another question's passage without any of the answers, or `None`."""
-        pool = (self._nearest and self._nearest[n]) or self._others
+        nearest = self._nearest[n] if self._nearest else []
+        pool = nearest or self._others
         answers = [matchable(answer.strip()) for answer in example.targets]
         for _ in range(3):
             passage = pool[generator.integers(len(pool))]

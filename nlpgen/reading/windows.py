@@ -58,7 +58,10 @@ class Passage:
         Args:
             texts: strings that are not empty, as `matchable` gives them.
         """
-        whole, found = matchable(self.text), {text: [] for text in texts}
+        found = {text: [] for text in texts}
+        if not found:
+            return found
+        whole = matchable(self.text)
         starts, ends = [start for start, _ in self.offsets], [end for _, end in self.offsets]
         for text, spans in found.items():
             at = whole.find(text)
