@@ -99,8 +99,8 @@ def _firsts(texts):
 class TrainingRows:
     """The rows that a reader learns from: in each epoch one of each question, drawn anew.
 
-    With a chance of `negative_rate` the row is a window without the answer, of the question's own passages or, as often,
-    of another question's. A question that its passages do not answer has only such rows, of its own.
+    With a chance of `negative_rate` the row is a window without the answer, of the question's own passages or, as
+    often, of another question's. A question that its passages do not answer has only such rows, of its own.
 
     Args:
         reader: a `RowReader`.
