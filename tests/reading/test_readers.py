@@ -133,10 +133,9 @@ def test_only_a_reader_is_loaded(tmp_path):
         MLMReader.load(tmp_path / "plain")
 
 
+@pytest.mark.parametrize("fitted", ["span"], indirect=True)
 def test_hugging_faces_question_answering(fitted, tmp_path):
     """Its logits are those of our pointers, and its folder a reader that answers by them."""
-    if type(fitted) is not SpanReader or keras.config.backend() != "tensorflow":
-        pytest.skip("for one of them")
     transformers, reader = pytest.importorskip("transformers"), fitted
     reader.model_.save_pretrained(tmp_path / "hf", format="huggingface")
     import torch
