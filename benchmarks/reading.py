@@ -15,8 +15,8 @@ and those that have the weights of one that stands before them:
 - seq2seq-greedy (a beam of 1).
 
 Each row is one training. The expected calibration error is given without and with the temperature; EM and F1 also
-without the threshold, if there is one above 0. What a reader does not have stays blank. Of several seeds the means are
-given too, with the values of each.
+without the threshold, if there is one above 0. What a reader does not have stays blank. Where some questions have no
+answer, what never answering reaches is given too, and of several seeds the means, with the values of each.
 
 At the end the last readers answer in turns, so that what else the machine does falls on all: with seq2seq-greedy also
 without its cache, as bert4keras writes, and with mlm-greedy also a port of the article's script to PyTorch and
@@ -42,6 +42,7 @@ from train_reader import by_passage, shuffled
 
 from nlpgen import MaskedLM, MLMReader, QAExample, Retriever, Seq2SeqReader, SpanReader, read_qa
 from nlpgen.checkpoints.files import write_json
+from nlpgen.metrics import reading_scores
 from nlpgen.reading import answer_scores
 from nlpgen.reading.decoding import answer_of
 from nlpgen.reading.windows import matchable
@@ -113,6 +114,10 @@ def main(arguments=None):
                 rows.append((name, len(chosen), seed, row))
                 cells = " | ".join("" if value is None else f"{value:.2f}" for value in row)
                 print(f"| {name} | {len(chosen)} | {seed} | {cells} |", flush=True)
+    if unanswerable := sum(not each.targets for each in test):
+        silent = reading_scores([""] * len(test), [each.answers for each in test], metric)
+        scored = f"EM {silent['exact_match']:.2f}, F1 {silent['f1']:.2f}"
+        print(f"never answering: {scored}; {unanswerable} of {len(test)} questions have no answer")
     if options.seeds > 1:
         print_seeds(rows)
     if options.plot:
@@ -163,18 +168,14 @@ def kept(options, name, count, seed):
     if options.work is None:
         return None
     model, rate = Path(options.model).name, learning_rate(options, name)
-    made = (
-        TRAINED_ON.get(options.set, options.set),
-        name,
-        count,
-        seed,
-        options.valid,
-        options.steps,
-        options.epochs,
-        rate,
-    )
+    made = (trained_on(options), name, count, seed, options.valid, options.steps, options.epochs, rate)
     lengths = (options.passage_length, options.answer_length)
     return options.work / "-".join(map(str, (model, *made, *lengths))).replace(".", "_")
+
+
+def trained_on(options):
+    """The set whose training questions those are."""
+    return TRAINED_ON.get(options.set, options.set)
 
 
 def learning_rate(options, name):
@@ -199,8 +200,7 @@ def trained(name, mlm, examples, valid, options, seed, fitted, folder):
     rate = learning_rate(options, name)
     reader = cls(mlm, epochs=epochs, learning_rate=rate, seed=seed, **lengths | changes)
     reader.fit(examples)
-    _, metric = SETS[TRAINED_ON.get(options.set, options.set)]
-    reader.calibrate(valid, metric)
+    reader.calibrate(valid, SETS[trained_on(options)][1])
     if folder is not None:
         reader.save(folder)
     return reader

@@ -51,7 +51,7 @@ def test_without_a_cache_the_answers_are_the_same(reading):
     found = [each.answer_batch(pairs_of(30), 2) for each in (reader, uncached)]
     for ours, theirs in zip(*found, strict=True):
         assert (ours.text, ours.start) == (theirs.text, theirs.start)
-        assert (ours.score, ours.no_answer) == pytest.approx((theirs.score, theirs.no_answer), abs=1e-5)
+        assert (ours.score, ours.no_answer) == pytest.approx((theirs.score, theirs.no_answer), rel=1e-5)
 
 
 def test_the_port_to_pytorch_answers_the_same(reading):
@@ -63,7 +63,7 @@ def test_the_port_to_pytorch_answers_the_same(reading):
     reader = MLMReader(mlm, **SMALL, decoding="greedy", vote="bert4keras")
     ours, theirs = reader.answer_batch(pairs_of(30)), reading.TorchPort(reader, 7).answer_batch(pairs_of(30))
     assert [each.text for each in ours] == [each.text for each in theirs]
-    assert [each.score for each in ours] == pytest.approx([each.score for each in theirs], abs=1e-5)
+    assert [each.score for each in ours] == pytest.approx([each.score for each in theirs], rel=1e-5)
     assert sum(bool(each.text) for each in ours) > 10
 
 

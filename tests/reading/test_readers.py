@@ -61,7 +61,7 @@ def test_answers_stand_in_the_passages(fitted):
                 assert 0 < each.score <= 1
         again = fitted.answer(question, passages, top_k=4)
         assert (again.text, again.start, again.passage) == (answer.text, answer.start, answer.passage)
-        assert again.score == pytest.approx(answer.score, abs=1e-5)
+        assert again.score == pytest.approx(answer.score, rel=1e-5)
         if not passages:
             assert (answer.text, answer.passage, answer.no_answer) == ("", None, 1.0)
     assert sum(bool(answer.text) for answer in answers) > 10
@@ -163,8 +163,8 @@ def test_hugging_faces_question_answering(fitted, tmp_path):
     }
     answer = SpanReader.load(tmp_path / "hf", **SMALL, threshold=0.0).answer(question, passage)
     assert answer.text == max(odds, key=odds.get)
-    assert answer.score == pytest.approx(odds[answer.text] / (1 + sum(odds.values())), abs=1e-5)
-    assert answer.no_answer == pytest.approx(1 / (1 + sum(odds.values())), abs=1e-5)
+    assert answer.score == pytest.approx(odds[answer.text] / (1 + sum(odds.values())), rel=1e-5)
+    assert answer.no_answer == pytest.approx(1 / (1 + sum(odds.values())), rel=1e-5)
 
 
 # --- the input, the head, and the article's decoding
@@ -226,7 +226,7 @@ def test_readers_of_every_masked_language_model(name, tmp_path):
         answers = reader.answer_batch(pairs, 3)
         for one, other in zip(reader.answer_batch(pairs[:1], 3), answers, strict=False):
             assert (one.text, one.start) == (other.text, other.start)
-            assert (one.score, one.no_answer) == pytest.approx((other.score, other.no_answer), abs=1e-5)
+            assert (one.score, one.no_answer) == pytest.approx((other.score, other.no_answer), rel=1e-5)
         reader.save(tmp_path / cls.__name__)
         assert cls.load(tmp_path / cls.__name__).answer_batch(pairs, 3) == answers
 
@@ -275,7 +275,7 @@ def test_parity_with_bert4keras():
         best = max(expected, key=lambda text: expected[text])
         found = passages[answer.passage][answer.start : answer.end]
         assert found == answer.text
-        assert answer.score == pytest.approx(expected[best], abs=1e-5)
+        assert answer.score == pytest.approx(expected[best], rel=1e-5)
         assert mlm.tokenizer.decode(mlm.tokenizer.ids(found.replace("，", ","))) == best
         answered += 1
         repeated += answer.passage == 0
@@ -372,7 +372,7 @@ def test_the_articles_loss():
         log_probs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
         losses += [-log_probs[i, token] for i, token in enumerate([*tokenizer.ids(answer), 3])]
     assert len(losses) == 6
-    assert fitted.history_[0]["loss"] == pytest.approx(np.mean(losses), abs=1e-5)
+    assert fitted.history_[0]["loss"] == pytest.approx(np.mean(losses), rel=1e-5)
 
 
 # --- windows
@@ -443,9 +443,9 @@ def test_the_articles_vote_over_exact_answers(fitted):
         assert answer.text == max(votes, key=votes.get, default="")
         assert answer.no_answer is None
         if votes:
-            assert answer.score == pytest.approx(votes[answer.text], abs=1e-5)
+            assert answer.score == pytest.approx(votes[answer.text], rel=1e-5)
         for each in answer.alternatives:
-            assert each.score == pytest.approx(votes[each.text], abs=1e-5)
+            assert each.score == pytest.approx(votes[each.text], rel=1e-5)
         several += len(votes) > 1
     assert several >= 3
 
@@ -496,8 +496,8 @@ def test_what_is_written_by_hand():
     assert answer.text == max(expected.keys() - {""}, key=expected.get)
     for each in found:
         assert each.start == passage.index(each.text)  # where it first stands
-        assert each.score == pytest.approx(expected[each.text] / total, abs=1e-5)
-    assert answer.no_answer == pytest.approx(expected[""] / total, abs=1e-5)
+        assert each.score == pytest.approx(expected[each.text] / total, rel=1e-5)
+    assert answer.no_answer == pytest.approx(expected[""] / total, rel=1e-5)
     (pool,) = reader._pools([(question, [passage])])
     assert {span.text for span in pool.spans} == expected.keys() - {""}
 
@@ -516,8 +516,8 @@ def test_no_answer_that_the_search_dropped():
         row = np.array([[2, *ids(question), 3, *ids("地甲乙" * passage), 3]], "int32")
         logits = array(UniLM.call(model, {"token_ids": row, "segment_ids": np.zeros_like(row)}))[0, -1]
         odds = np.exp([*scores, logits[3] - np.log(np.exp(logits).sum())])
-        assert answer.no_answer == pytest.approx(odds[-1] / odds.sum(), abs=1e-5)
-        assert answer.score == pytest.approx(odds[0] / odds.sum(), abs=1e-5)
+        assert answer.no_answer == pytest.approx(odds[-1] / odds.sum(), rel=1e-5)
+        assert answer.score == pytest.approx(odds[0] / odds.sum(), rel=1e-5)
 
 
 def test_rows_that_writing_is_learned_from():
