@@ -285,9 +285,9 @@ def peers(fitted):
     return found
 
 
-def speeds(readers, examples, rounds=3):
-    """Questions per second of each, in turns. Says too whether the peers answer as what they are compared with."""
-    pairs, seconds = [(each.question, each.passages) for each in examples], dict.fromkeys(readers, 0.0)
+def speeds(readers, examples, rounds=5):
+    """Questions per second of each, in turns, medians. Says whether peers answer as what they are compared with."""
+    pairs, seconds = [(each.question, each.passages) for each in examples], {name: [] for name in readers}
     answers = {name: reader.answer_batch(pairs) for name, reader in readers.items()}
     for name in (name for name in readers if ", " in name):
         both = zip(answers[name], answers[name.split(", ")[0]], strict=True)
@@ -297,8 +297,8 @@ def speeds(readers, examples, rounds=3):
         for name, reader in readers.items():
             begin = time.perf_counter()
             reader.answer_batch(pairs)
-            seconds[name] += time.perf_counter() - begin
-    return {name: rounds * len(pairs) / spent for name, spent in seconds.items()}
+            seconds[name].append(time.perf_counter() - begin)
+    return {name: len(pairs) / np.median(spent) for name, spent in seconds.items()}
 
 
 def plain(text):
@@ -307,25 +307,30 @@ def plain(text):
 
 
 class ReaderOfOutputs(MLMReader):
-    """Answers from what the model said before."""
+    """Answers from rows that were read, and what the model said of them, before."""
+
+    def _row_reader(self, model):
+        return self
+
+    def rows(self, pairs):
+        return self.kept, 0
 
     def _batches(self, model, rows):
         return self.outputs
 
 
 def decoding_share(reader, examples):
-    """Seconds from the model's outputs to the answers for each second until the outputs, of wall time."""
+    """Seconds from the model's outputs to the answers for each second until the outputs: the median of five rounds."""
     pairs, later = [(each.question, each.passages) for each in examples], like(reader, ReaderOfOutputs, {})
-    rows, _ = reader._row_reader(reader.model_).rows(pairs)
-    seconds = np.zeros(2)
-    for i in range(6):
+    later.kept, _ = reader._row_reader(reader.model_).rows(pairs)
+    shares = []
+    for _ in range(6):
         begin = time.perf_counter()
-        later.outputs = list(reader._batches(reader.model_, rows))
+        later.outputs = list(reader._batches(reader.model_, later.kept))
         middle = time.perf_counter()
         later.answer_batch(pairs)
-        if i:  # the first one compiles
-            seconds += middle - begin, time.perf_counter() - middle
-    return seconds[1] / seconds[0]
+        shares.append((time.perf_counter() - middle) / (middle - begin))
+    return np.median(shares[1:])  # the first one compiles
 
 
 if __name__ == "__main__":

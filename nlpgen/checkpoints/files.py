@@ -9,6 +9,8 @@ import shutil
 import uuid
 from pathlib import Path
 
+import numpy as np
+
 from nlpgen.errors import CheckpointCorrupt, ConfigError, OutputError, UnsafeFormat
 
 MAX_JSON_BYTES = 10_000_000
@@ -93,7 +95,15 @@ def read_json(path):
 
 def write_json(path, value):
     """Write JSON that a person can read."""
-    Path(path).write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    text = json.dumps(value, ensure_ascii=False, indent=1, default=plain_number)
+    Path(path).write_text(text + "\n", encoding="utf-8")
+
+
+def plain_number(value):
+    """Python's number for one of NumPy's, which JSON does not know: what `json.dumps` takes as `default`."""
+    if isinstance(value, np.number):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
 
 
 def sha256(path):

@@ -1,6 +1,6 @@
 from nlpgen.metrics.generation import BigramModel, bleu, distinct_n, self_bleu, token_f1
 from nlpgen.metrics.overlap import OverlapScores, overlap_scores
-from nlpgen.metrics.reading import READING_METRICS, question_scores, reading_scores
+from nlpgen.metrics.reading import READING_METRICS, check_metric, question_scores, reading_scores
 from nlpgen.metrics.significance import (
     Difference,
     McNemar,
@@ -23,6 +23,7 @@ __all__ = [
     "SpanScores",
     "accuracy",
     "bleu",
+    "check_metric",
     "combined_p",
     "distinct_n",
     "holm",

@@ -123,7 +123,7 @@ def reading_scores(predictions, answers, metric="cmrc2018", groups=None):
         >>> scores["exact_match"], scores["f1"]
         (50.0, 90.0)
     """
-    _check(metric)
+    check_metric(metric)
     if len(predictions) != len(answers) or not len(answers) or len(groups or answers) != len(answers):
         raise InputError(
             f"Give as many predictions as questions, one at least. Received: {len(predictions)} predictions, "
@@ -145,14 +145,15 @@ def question_scores(prediction, answers, metric="cmrc2018"):
     Raises:
         InputError: if the metric is unknown.
     """
-    _check(metric)
+    check_metric(metric)
     if prediction is None:
         return 0.0, 0.0
     return READING_METRICS[metric](prediction, answers)
 
 
-def _check(metric):
-    if metric not in READING_METRICS:
+def check_metric(metric):
+    """Raise `InputError` unless there is a metric of reading comprehension of that name."""
+    if not isinstance(metric, str) or metric not in READING_METRICS:
         raise InputError(f"`metric` must be one of {', '.join(READING_METRICS)}. Received: {metric!r}")
 
 

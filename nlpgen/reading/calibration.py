@@ -71,7 +71,7 @@ def fit_temperature(pools, targets):
         targets: the index of the right one of `tempered(pool, …)`: an answer, -2 for none, -1 for the rest.
 
     Returns:
-        A number from 0.05 to 20, to a precision of 1 %.
+        A number from 0.05 to 20, to a precision of 1 %; 1 where no other is better.
     """
 
     def loss(log_temperature):
@@ -92,7 +92,8 @@ def fit_temperature(pools, targets):
             low, a, loss_a = a, b, loss_b
             b = low + golden * (high - low)
             loss_b = loss(b)
-    return float(np.exp((low + high) / 2))
+    best = (low + high) / 2
+    return float(np.exp(best)) if loss(0.0) - loss(best) > 1e-9 * len(pools) else 1.0
 
 
 def fit_threshold(confidences, gain_answered, gain_silent):

@@ -2,6 +2,7 @@
 
 from functools import cache
 from itertools import groupby
+from numbers import Integral, Real
 
 import numpy as np
 
@@ -55,9 +56,10 @@ def cloze_questions(texts, per_text=1, drop=0.25, longest=30, seed=0):
         >>> example.question, example.answers
         ('黄山位于安徽省南部，每年有几人去登山？', ('三百万',))
     """
-    if not (per_text >= 1 and 0 <= drop < 1 and longest >= 1):
+    numbers = isinstance(per_text, Integral) and isinstance(drop, Real) and isinstance(longest, Integral)
+    if not (numbers and per_text >= 1 and 0 <= drop < 1 and longest >= 1):
         raise InputError(
-            "Expected per_text >= 1, 0 <= drop < 1 and longest >= 1. "
+            "Expected whole per_text >= 1, 0 <= drop < 1 and whole longest >= 1. "
             f"Received: per_text={per_text!r}, drop={drop!r}, longest={longest!r}"
         )
     generator, made = np.random.default_rng(seed), []

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from nlpgen.reading.scoring import HIDDEN, span_at
-from nlpgen.reading.windows import Passage, matchable
+from nlpgen.reading.windows import Passage, by_head
 
 VOTES = ("probability", "bert4keras")
 KEPT = 20  # spans of a passage whose texts are looked at further
@@ -48,10 +48,6 @@ class Read:
     def possible(self, first, last):
         """Whether the span may be an answer."""
         return last - first < len(self.odds) and self.odds[last - first, first] > POSSIBLE
-
-    def key(self, first, last):
-        """What is equal for equal answers."""
-        return matchable(self.passage.text[slice(*self.passage.stretch(first, last))])
 
     def span(self, first, last, key):
         """The `Span`."""
@@ -169,7 +165,8 @@ def pooled(reads, top_k=1):
 
     Args:
         reads: a `Read` of each passage.
-        top_k: so many different answers of each passage that do not overlap are among the spans, as far as it has them.
+        top_k: so many different answers of each passage that do not overlap are among the spans, as far as it has them;
+            by their likeliest places, so that where sums rank them otherwise, `answer_of` may show fewer.
 
     Returns:
         A `Pool`.
@@ -180,7 +177,7 @@ def pooled(reads, top_k=1):
     for key, places in (counted | further).items():
         scores = {(n, first, last): float(reads[n].odds[last - first, first]) for n, first, last in sorted(places)}
         likeliest = max(scores, key=scores.get)
-        answers[key] = logsumexp(list(scores.values())) - norm, reads[likeliest[0]].span(*likeliest[1:], key)
+        answers[key] = np.logaddexp.reduce(list(scores.values())) - norm, reads[likeliest[0]].span(*likeliest[1:], key)
     ranked = [sorted((answers[key] for key in keys), key=lambda pair: -pair[0]) for keys in (counted, further)]
     sums, spans = zip(*ranked[0], *ranked[1], strict=True) if answers else ((), ())
     rest = 1 - np.exp(sums[: len(counted)]).sum() - np.exp(-norm)
@@ -195,11 +192,11 @@ def _places(reads, top_k):
     counted, further = {}, {}
     for n, read in enumerate(reads):
         for _, first, last in best_spans(read.odds, KEPT):
-            counted.setdefault(read.key(first, last), set()).add((n, first, last))
+            counted.setdefault(read.passage.key(first, last), set()).add((n, first, last))
     for n, read in enumerate(reads):
         keys = set()
         for first, last in spans_apart(read.odds):
-            key = read.key(first, last)
+            key = read.passage.key(first, last)
             keys.add(key)
             if key not in counted:
                 further.setdefault(key, set()).add((n, first, last))
@@ -207,9 +204,11 @@ def _places(reads, top_k):
                 break
     for found in (counted, further):
         found.pop("", None)  # white space
-        for n, read in enumerate(reads):
-            for key, spans in read.passage.places(found).items():
-                found[key] |= {(n, *span) for span in spans if read.possible(*span) and read.key(*span) == key}
+    places = counted | further
+    heads = by_head(places)
+    for n, read in enumerate(reads):
+        for key, spans in read.passage.places(heads).items():
+            places[key] |= {(n, *span) for span in spans if read.possible(*span) and read.passage.key(*span) == key}
     return counted, further
 
 
@@ -293,7 +292,7 @@ def _rank(pair):
 
 
 def logsumexp(values):
-    """log Σ exp of all values, in float64; NumPy has it for pairs only."""
+    """log Σ exp of all values, in float64; faster for many than `np.logaddexp.reduce`."""
     values = np.asarray(values, "float64")
     highest = values.max()
     if not np.isfinite(highest):

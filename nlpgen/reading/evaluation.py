@@ -2,15 +2,8 @@
 
 import numpy as np
 
-from nlpgen.errors import InputError
-from nlpgen.metrics import READING_METRICS, question_scores, reading_scores
+from nlpgen.metrics import question_scores, reading_scores
 from nlpgen.reading.calibration import expected_calibration_error
-
-
-def check_metric(metric):
-    """Raise `InputError` unless there is one of that name."""
-    if metric not in READING_METRICS:
-        raise InputError(f"`metric` must be one of {', '.join(READING_METRICS)}. Received: {metric!r}")
 
 
 def answer_scores(examples, answers, metric="cmrc2018"):

@@ -32,7 +32,7 @@ def read_qa(path):
     - WebQA's: `{id: {"question", "evidences": {id: {"answer", "evidence"}}}}`;
     - bert4keras' WebQA and SogouQA: `[{"question", "passages": [{"passage", "answer"}]}]`;
     - JSON lines, or a list, of the last, of `{"question", "passages", "answers"}`, or of Hugging Face's `{"question",
-      "context", "answers"}`.
+      "context", "answers"}`; these may say `answer`, too.
 
     Answers are a string, a list of strings or of `{"text"}`, or `{"text": [strings]}`. Offsets of them are not read: an
     answer is wherever it occurs. A question is unanswerable by an empty list or empty strings, or by `is_impossible`
@@ -51,6 +51,8 @@ def read_qa(path):
     Warns:
         InputWarning: with the number of questions that were left out, and file and line of the first.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"`path` must be a file of questions. Received: {path!r:.80}")
     path = Path(os.path.expanduser(path))
     try:
         text = path.read_bytes().decode("utf-8-sig")
@@ -83,7 +85,7 @@ def _records(path, text, parse):
         return
     try:
         value = parse(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         lines = [(n, line) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
         of_lines = len(lines) > 1 and (_is_object(lines[0][1]) or _is_object(lines[1][1]))
         if isinstance(error, RecursionError) or not of_lines:
@@ -113,7 +115,7 @@ def _records(path, text, parse):
 def _line(number, line):
     try:
         value = json.loads(line)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         yield number, _no_json(error)
         return
     yield number, _of_passages(value)
@@ -152,10 +154,13 @@ def _questions(paragraph, around, context, question, name, group=""):
 def _of_passages(row):
     if not isinstance(row, dict) or "question" not in row or {"passages", "context"}.isdisjoint(row):
         return f"a question must have `question`, and `passages` or `context`. Received: {_shown(row)}"
-    passages, answers = row.get("passages", row.get("context")), row.get("answers")
+    passages, answers = row.get("passages", row.get("context")), row.get("answers", row.get("answer"))
     if isinstance(passages, list) and passages and all(isinstance(each, dict) for each in passages):
-        if answers is None and all("answer" in each for each in passages):
+        with_answer = sum("answer" in each for each in passages)
+        if answers is None and with_answer == len(passages):
             answers = _answers(each["answer"] for each in passages)
+        elif answers is None and with_answer:
+            return f"all passages must have `answer`, or none; {with_answer} of {len(passages)} have it"
         passages = [each.get("passage", each) for each in passages]
     return _example(row, row["question"], passages, answers, row.get("id", ""))
 
@@ -194,14 +199,14 @@ def _texts(answers):
 
 def _example(row, question, passages, answers, name, group=""):
     answers = _texts(answers)
-    if answers is None and str(row.get("is_impossible")).lower() == "true":
+    if answers is None and str(row.get("is_impossible")).lower() in ("true", "1"):
         answers = []
     if isinstance(passages, str):
         passages = [passages]
     if isinstance(answers, str):
         answers = [answers]
     if isinstance(answers, list):  # CMRC's own file has numbers, which its scorer makes strings
-        answers = [str(each) if type(each) in (int, float) and math.isfinite(each) else each for each in answers]
+        answers = [str(each) if _is_number(each) else each for each in answers]
     if not isinstance(question, str) or not question.strip():
         return f"the question must be a string that is not empty. Received: {question!r:.80}"
     if not isinstance(passages, list) or not all(isinstance(each, str) for each in passages):
@@ -213,16 +218,22 @@ def _example(row, question, passages, answers, name, group=""):
     return QAExample(question, passages, answers, str(name), str(group))
 
 
+def _is_number(value):
+    return type(value) is int or (type(value) is float and math.isfinite(value))
+
+
 def _is_object(line):
     try:
         return isinstance(json.loads(line), dict)
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return False
 
 
 def _no_json(error):
     if isinstance(error, RecursionError):
         return "not JSON that can be read: nested too deep"
+    if not isinstance(error, json.JSONDecodeError):
+        return f"not JSON that can be read: {error}"
     return f"not JSON: {error.msg} (column {error.colno})"
 
 

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 from keras import ops
 
-from nlpgen.errors import InputError
 from nlpgen.reading.decoding import greedy_span
 from nlpgen.reading.models import SlotModel
 from nlpgen.reading.reader import Reader, check_finite
@@ -124,9 +123,12 @@ class MLMReader(Reader):
         return self.model_
 
     def _choices(self):
+        return super()._choices() | {"loss": LOSSES, "decoding": DECODINGS, "iterations": (1, 2, 4)}
+
+    def _problems(self):
         if self.decoding == "greedy" and self.vote != "bert4keras":
-            raise InputError("decoding='greedy' gives no probabilities of spans: use it with vote='bert4keras'.")
-        return {"loss": LOSSES, "decoding": DECODINGS, "iterations": (1, 2, 4)}
+            yield "`decoding='greedy'` gives no probabilities of spans: it needs `vote='bert4keras'`"
+        yield from super()._problems()
 
     def _before(self, tokenizer, question):
         slots = [tokenizer.mask_id] * self.answer_length
@@ -230,7 +232,7 @@ class MLMReader(Reader):
                     yield row.index[0], span
 
     def _key(self, passage, first, last, text):
-        if self.vote == "bert4keras":
+        if self.decoding == "greedy":
             return self._tokenizer().decode(passage.token_ids[first : last + 1])
         return super()._key(passage, first, last, text)
 

@@ -2,6 +2,7 @@
 
 import copy
 import warnings
+from numbers import Integral, Real
 
 import numpy as np
 from keras import ops
@@ -9,9 +10,10 @@ from keras import ops
 from nlpgen.checkpoints import open_folder
 from nlpgen.errors import ConfigError, InputError, InputWarning, NonFiniteOutput, WeightsMismatch, with_article
 from nlpgen.estimator import Estimator
+from nlpgen.metrics import check_metric
 from nlpgen.reading.calibration import calibrated
 from nlpgen.reading.decoding import KEPT, VOTES, Read, Span, answer_of, best_spans, logsumexp, pooled, voted
-from nlpgen.reading.evaluation import answer_scores, check_metric
+from nlpgen.reading.evaluation import answer_scores
 from nlpgen.reading.example import check_examples, check_pairs, fingerprint
 from nlpgen.reading.rows import NEGATIVES, RowReader, TrainingRows
 from nlpgen.reading.scoring import HIDDEN
@@ -76,7 +78,7 @@ class Reader(Estimator):
                 InputWarning,
                 stacklevel=3,
             )
-        self._warn_of_cut(training.cut, len(examples))
+        self._warn_of_cut(training.cut, len(examples), stacklevel=4)
         drawn, generator = [], None
 
         def lengths(epoch):
@@ -165,7 +167,7 @@ class Reader(Estimator):
         Warns:
             InputWarning: if the question is longer than `question_length` and was cut.
         """
-        return self.answer_batch([(question, passages)], top_k)[0]
+        return self._answers([(question, passages)], top_k)[0]
 
     def answer_batch(self, pairs, top_k=1):
         """The answers to several questions, computed together.
@@ -180,7 +182,10 @@ class Reader(Estimator):
         Raises, Warns:
             As `answer` does.
         """
-        if not isinstance(top_k, int) or top_k < 1:
+        return self._answers(pairs, top_k)
+
+    def _answers(self, pairs, top_k=1):
+        if not isinstance(top_k, Integral) or top_k < 1:
             raise InputError(f"`top_k` must be a whole number, 1 or more. Received: {top_k!r}")
         threshold = self.threshold_ if self.threshold is None else self.threshold
         pools = self._pools(check_pairs(pairs), top_k)
@@ -204,7 +209,7 @@ class Reader(Estimator):
         """
         examples = check_examples(examples)
         check_metric(metric)
-        answers = self.answer_batch([(each.question, each.passages) for each in examples])
+        answers = self._answers([(each.question, each.passages) for each in examples])
         return answer_scores(examples, answers, metric)
 
     def save(self, folder, dtype=None):
@@ -267,25 +272,8 @@ class Reader(Estimator):
         return self.model_
 
     def _row_reader(self, model):
-        """Checks the options against the model."""
-        counts = ("answer_length", "question_length", "passage_length")
-        problems = [
-            f"`{name}` must be a whole number, 2 or more. Received: {getattr(self, name)!r}"
-            for name in counts
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 2
-        ]
-        if self.stride is not None and (not isinstance(self.stride, int) or self.stride < 1):
-            problems.append(f"`stride` must be a whole number, 1 or more, or None. Received: {self.stride!r}")
-        elif self.stride is not None and not problems and self.stride > self.passage_length - 1:
-            problems.append("`stride` must be less than `passage_length`: tokens between windows would not be read")
-        if not isinstance(self.negative_rate, int | float) or not 0 <= self.negative_rate < 1:
-            problems.append(f"`negative_rate` must be from 0 to below 1. Received: {self.negative_rate!r}")
-        if self.threshold is not None and not (isinstance(self.threshold, int | float) and self.threshold >= 0):
-            problems.append(f"`threshold` must be a number, 0 or more, or None. Received: {self.threshold!r}")
-        for name, known in {"negatives": NEGATIVES, "vote": VOTES, **self._choices()}.items():
-            if type(value := getattr(self, name)) not in map(type, known) or value not in known:
-                problems.append(f"`{name}` must be one of {known}. Received: {getattr(self, name)!r}")
-        if problems:
+        """Checks the options, also against the model."""
+        if problems := list(self._problems()):
             raise InputError("The options of the reader are wrong:\n  " + "\n  ".join(problems) + "\nCorrect them.")
         tokenizer = model.tokenizer
         missing = [role for role in ("cls", "sep") if getattr(tokenizer, f"{role}_id") is None]
@@ -299,8 +287,26 @@ class Reader(Estimator):
             )
         return RowReader(tokenizer, self.question_length - 1, self.passage_length - 1, self.stride, self.with_commas)
 
+    def _problems(self):
+        """What is wrong with the options."""
+        counts = {name: getattr(self, name) for name in ("answer_length", "question_length", "passage_length")}
+        wrong = {name: value for name, value in counts.items() if not isinstance(value, Integral) or value < 2}
+        yield from (f"`{name}` must be a whole number, 2 or more. Received: {value!r}" for name, value in wrong.items())
+        if self.stride is not None and (not isinstance(self.stride, Integral) or self.stride < 1):
+            yield f"`stride` must be a whole number, 1 or more, or None. Received: {self.stride!r}"
+        elif self.stride is not None and "passage_length" not in wrong and self.stride >= self.passage_length:
+            yield "`stride` must be less than `passage_length`: tokens between windows would not be read"
+        if not isinstance(self.negative_rate, Real) or not 0 <= self.negative_rate < 1:
+            yield f"`negative_rate` must be from 0 to below 1. Received: {self.negative_rate!r}"
+        if self.threshold is not None and not (isinstance(self.threshold, Real) and self.threshold >= 0):
+            yield f"`threshold` must be a number, 0 or more, or None. Received: {self.threshold!r}"
+        for name, known in self._choices().items():
+            if type(value := getattr(self, name)) not in map(type, known) or value not in known:
+                yield f"`{name}` must be one of {known}. Received: {value!r}"
+
     def _choices(self):
-        return {}
+        """What some of the options may be."""
+        return {"negatives": NEGATIVES, "vote": VOTES}
 
     def _before(self, tokenizer, question):
         """What stands before a window."""
@@ -353,16 +359,16 @@ class Reader(Estimator):
                 found[question].append(each)
             for each, (_, passages) in zip(found, part, strict=True):
                 pools.append(pooled(each, top_k) if self.vote == "probability" else voted(each, passages))
-        self._warn_of_cut(cut, len(pairs))
+        self._warn_of_cut(cut, len(pairs), stacklevel=5)
         return pools
 
-    def _warn_of_cut(self, cut, count):
+    def _warn_of_cut(self, cut, count, stacklevel):
         if cut:
             warnings.warn(
                 f"{cut} of {count} questions have more than {self.question_length - 1} tokens and were cut. "
                 "Shorten them, or raise `question_length`.",
                 InputWarning,
-                stacklevel=5,
+                stacklevel=stacklevel,
             )
 
     def _reads(self, model, rows, pairs):

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter, defaultdict
+from numbers import Integral
 
 import numpy as np
 
@@ -43,9 +44,10 @@ def recurring_spans(texts, per_text=1, shortest=2, longest=12, seed=0):
         >>> recurring_spans([text])[0].answers
         ('黄山位于安徽省',)
     """
-    if not (1 <= shortest <= longest and per_text >= 1):
+    numbers = all(isinstance(value, Integral) for value in (per_text, shortest, longest))
+    if not (numbers and 1 <= shortest <= longest and per_text >= 1):
         raise InputError(
-            "Expected 1 <= shortest <= longest and per_text >= 1. "
+            "Expected whole numbers, 1 <= shortest <= longest and per_text >= 1. "
             f"Received: shortest={shortest!r}, longest={longest!r}, per_text={per_text!r}"
         )
     read = [_sentences_with(text, shortest, longest) for text in check_texts(texts)]

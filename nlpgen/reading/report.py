@@ -4,10 +4,12 @@ import html
 import os
 import re
 import tempfile
+from numbers import Integral
 from pathlib import Path
 
 from nlpgen.errors import InputError, OutputError
 from nlpgen.metrics import question_scores
+from nlpgen.reading.decoding import Answer
 from nlpgen.reading.evaluation import answer_scores
 from nlpgen.reading.example import check_examples
 from nlpgen.reading.windows import matchable
@@ -53,12 +55,16 @@ def write_report(path, examples, answers, metric="cmrc2018", most=200, title="Re
         The scores, as `Reader.evaluate` gives them.
 
     Raises:
-        InputError: if there are not as many answers as examples.
+        InputError: if there are not as many answers as examples, or an argument is wrong.
         OutputError: if the file cannot be written.
     """
     examples, answers = check_examples(examples), list(answers)
     if len(examples) != len(answers):
         raise InputError(f"Got {len(examples)} examples and {len(answers)} answers. Give as many of both.")
+    if strange := [each for each in answers if not isinstance(each, Answer)]:
+        raise InputError(f"`answers` must be what `answer_batch` gives. Received: {strange[0]!r:.80}")
+    if not isinstance(most, Integral) or most < 0:
+        raise InputError(f"`most` must be a whole number, 0 or more. Received: {most!r}")
     scores = answer_scores(examples, answers, metric)
     pairs = [(question_scores(a.text, e.answers, metric), e, a) for e, a in zip(examples, answers, strict=True)]
     wrong = sorted((pair for pair in pairs if pair[0][0] < 1), key=lambda pair: (pair[0][1], -pair[2].score))

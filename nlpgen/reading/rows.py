@@ -132,7 +132,8 @@ class TrainingRows:
             if right or (not example.targets and without):
                 self._entries.append((i, example, right, without))
             else:
-                self.unlearned.append((i, "no tokens" if not without else "no answer that fits stands in a passage"))
+                empty = not any(passages[text].token_ids for text in example.passages)
+                self.unlearned.append((i, "no tokens" if empty else "no answer that fits stands in a passage"))
         if not self._entries:
             raise InputError(
                 f"None of the {len(examples)} examples can be learned from: no answer of at most {longest} tokens "
@@ -166,8 +167,7 @@ class TrainingRows:
         answers = [matchable(answer.strip()) for answer in example.targets]
         for _ in range(3):
             passage = pool[generator.integers(len(pool))]
-            text = matchable(passage.text)
-            if passage.text not in example.passages and not any(answer in text for answer in answers):
+            if passage.text not in example.passages and not any(answer in passage.matched for answer in answers):
                 begin, end = self._windows[id(passage)][generator.integers(len(self._windows[id(passage)]))]
                 return Row(self._questions[example.question], passage, begin, end, (i, None))
         return None

@@ -1,9 +1,10 @@
 """Reading comprehension by writing the answer, token by token (Su Jianlin, 2019, https://kexue.fm/archives/7115)."""
 
+from numbers import Integral
+
 import numpy as np
 from keras import ops
 
-from nlpgen.errors import InputError
 from nlpgen.generation import Beam, NGrams
 from nlpgen.reading.models import WritingModel
 from nlpgen.reading.reader import Reader
@@ -79,10 +80,10 @@ class Seq2SeqReader(Reader):
     def _new_model(self):
         return WritingModel.like(self.mlm, self.seed)
 
-    def _choices(self):
-        if not isinstance(self.beam_width, int) or self.beam_width < 1:
-            raise InputError(f"`beam_width` must be a whole number, 1 or more. Received: {self.beam_width!r}")
-        return {}
+    def _problems(self):
+        if not isinstance(self.beam_width, Integral) or self.beam_width < 1:
+            yield f"`beam_width` must be a whole number, 1 or more. Received: {self.beam_width!r}"
+        yield from super()._problems()
 
     def _most(self, tokenizer):
         return super()._most(tokenizer) + self.answer_length

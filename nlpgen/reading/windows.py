@@ -47,30 +47,51 @@ class Passage:
             begin += stride
         return found
 
-    def spans_of(self, answers):
-        """`(first, last)` tokens of every occurrence of the answers."""
-        found = self.places({matchable(answer.strip()) for answer in answers} - {""})
-        return sorted({span for spans in found.values() for span in spans})
+    @functools.cached_property
+    def matched(self):
+        """The `matchable` text."""
+        return matchable(self.text)
 
-    def places(self, texts):
-        """`{text: [(first, last), …]}`: the tokens of every occurrence; a token that one cuts is part of it.
+    def key(self, first, last):
+        """What is equal for equal answers, of the tokens from `first` to `last`."""
+        return self.matched[slice(*self.stretch(first, last))]
+
+    def spans_of(self, answers):
+        """`(first, last)` tokens of every occurrence of the answers; of those that cut a token, with all of it, only
+        where there are no others.
+        """
+        found = self.places(by_head({matchable(answer.strip()) for answer in answers} - {""}))
+        exact = {span for text, spans in found.items() for span in spans if self.key(*span) == text}
+        return sorted(exact or {span for spans in found.values() for span in spans})
+
+    def places(self, heads):
+        """`{text: {(first, last), …}}`: the tokens of every occurrence; a token that one cuts is part of it.
 
         Args:
-            texts: strings that are not empty, as `matchable` gives them.
+            heads: the texts, see `by_head`.
         """
-        found = {text: [] for text in texts}
-        if not found:
-            return found
-        whole = matchable(self.text)
+        found, whole = {}, self.matched
         starts, ends = [start for start, _ in self.offsets], [end for _, end in self.offsets]
-        for text, spans in found.items():
-            at = whole.find(text)
-            while at >= 0:
-                first, last = bisect.bisect_right(ends, at), bisect.bisect_left(starts, at + len(text)) - 1
-                if first <= last:
-                    spans.append((first, last))
-                at = whole.find(text, at + 1)
+        for at in range(len(whole) if heads else 0):
+            for head in (whole[at : at + 2], whole[at]):
+                for text in heads.get(head, ()):
+                    if whole.startswith(text, at):
+                        first, last = bisect.bisect_right(ends, at), bisect.bisect_left(starts, at + len(text)) - 1
+                        if first <= last:
+                            found.setdefault(text, set()).add((first, last))
         return found
+
+
+def by_head(texts):
+    """`{head: texts}` by their first two characters, so that many are found in one walk through a passage.
+
+    Args:
+        texts: strings that are not empty, as `matchable` gives them.
+    """
+    heads = {}
+    for text in texts:
+        heads.setdefault(text[:2], []).append(text)
+    return heads
 
 
 def read_passages(tokenizer, texts, with_commas=True):
@@ -90,12 +111,10 @@ def matchable(text):
         >>> matchable("ＡＢＣ、de f")
         'abc,de,f'
     """
-    return "".join(map(_folded, text.translate(AS_COMMA)))
+    return "".join(map(_folded, text))
 
 
 @functools.lru_cache(maxsize=65536)
 def _folded(character):
-    if character.isascii():
-        return character.lower()
-    folded = unicodedata.normalize("NFKC", character).lower()
-    return folded if len(folded) == 1 else character
+    folded = unicodedata.normalize("NFKC", character.translate(AS_COMMA)).lower()
+    return (folded if len(folded) == 1 else character).translate(AS_COMMA)

@@ -2,6 +2,7 @@
 
 import math
 import time
+from numbers import Integral, Real
 
 import keras
 import numpy as np
@@ -191,7 +192,7 @@ def compiled_optimizer(model, weight_decay, loss=None, loss_weights=None, factor
 
 def check_seed(seed):
     """Raise `InputError` unless it is a whole number, 0 or more."""
-    if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
+    if not isinstance(seed, Integral) or isinstance(seed, bool) or seed < 0:
         raise InputError(f"`seed` must be a whole number, 0 or more. Received: {seed!r}")
 
 
@@ -209,9 +210,9 @@ def check_options(epochs, batch_size, learning_rate, patience, is_scored):
     problems = [
         f"`{name}` must be a whole number, 1 or more. Received: {value!r}"
         for name, value in {"epochs": epochs, "batch_size": batch_size, "patience": patience}.items()
-        if not (isinstance(value, int) and value >= 1) and not (name == "patience" and value is None)
+        if not (isinstance(value, Integral) and value >= 1) and not (name == "patience" and value is None)
     ]
-    if not isinstance(learning_rate, float | int) or not 0 < learning_rate < math.inf:
+    if not isinstance(learning_rate, Real) or not 0 < learning_rate < math.inf:
         problems.append(f"`learning_rate` must be a number above 0. Received: {learning_rate!r}")
     if patience is not None and not is_scored:
         problems.append("`patience` needs `validation_data`")

@@ -11,7 +11,7 @@ import keras
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from nlpgen.checkpoints.files import existing_folder, read_json, replaced_folder, sha256, write_json
+from nlpgen.checkpoints.files import existing_folder, plain_number, read_json, replaced_folder, sha256, write_json
 from nlpgen.errors import CheckpointCorrupt, CheckpointNotFound, InputError, WeightsMismatch
 
 TENSORS, RECORD = "state.safetensors", "state.json"
@@ -138,7 +138,9 @@ class KeptRun:
     def __init__(self, folder, model, generator, settings):
         self.last, self.best = Path(folder) / "last", Path(folder) / "best"
         self.model, self.generator = model, generator
-        self.settings = json.loads(json.dumps(settings))  # tuples become lists, as they do on disk
+        self.settings = json.loads(
+            json.dumps(settings, default=plain_number)
+        )  # tuples become lists, as they do on disk
 
     def resumed(self):
         """Set the model and the generator back to what they were after the last epoch that was kept.

@@ -332,6 +332,12 @@ def test_calibration():
     assert error(temperature) < 0.03
 
 
+def test_a_temperature_that_changes_nothing_is_one():
+    """The right answers are all the rest, of which there is nothing."""
+    pools = [Pool([], np.array([]), 0.0, -np.inf, 0)] * 3
+    assert fit_temperature(pools, [-1, -1, -1]) == 1.0
+
+
 def test_threshold_by_brute_force():
     generator = np.random.default_rng(2)
     for _ in range(50):

@@ -68,6 +68,7 @@ def test_answers_are_written_in_any_way_in_every_form(answers, tmp_path):
         {"": {"question": QUESTION, "evidences": {"1": {"answer": answers, "evidence": PASSAGE}}}},
         [{"question": QUESTION, "passages": [{"passage": PASSAGE, "answer": answers}]}],
         [{"question": QUESTION, "passages": [PASSAGE], "answers": answers}],
+        [{"question": QUESTION, "passages": [PASSAGE], "answer": answers}],
         [{"question": QUESTION, "context": PASSAGE, "answers": answers}],
     ]
     for value in rows:
@@ -84,6 +85,7 @@ def test_several_answers_passages_and_none(tmp_path):
         {"question": "甲", "answers": [{"text": "北京"}, {"text": "中国"}]},
         {"question": "乙", "answers": [], "is_impossible": True},
         {"question": "丙", "is_impossible": "true"},
+        {"question": "丙", "is_impossible": 1},
         {"question": "丁"},
         {"question": "戊", "answers": [{"text": ""}]},
         {"question": "己", "answers": {"text": ["北京", "中国"], "answer_start": [0, 3]}},
@@ -91,7 +93,7 @@ def test_several_answers_passages_and_none(tmp_path):
     ]
     examples = read_qa(written(tmp_path, squad(*rows)))
     both = ("北京", "中国")
-    assert [each.answers for each in examples] == [both, (), (), None, (), both, ("北京",)]
+    assert [each.answers for each in examples] == [both, (), (), (), None, (), both, ("北京",)]
     passages = [{"passage": "一", "answer": ""}, {"passage": "二", "answer": "二"}, {"passage": "二二", "answer": "二"}]
     (example,) = read_qa(written(tmp_path, [{"question": "几？", "passages": passages}]))
     assert (example.passages, example.answers) == (("一", "二", "二二"), ("二",))
@@ -207,6 +209,11 @@ def test_bad_lines(tmp_path):
             "answers must be strings",
         ),
         (squad({"question": "甲", "answers": [float("nan")]}), "answers must be strings"),
+        (
+            [{"question": "甲", "passages": [{"passage": "乙", "answer": "乙"}, {"passage": "丙"}]}],
+            "all passages must have `answer`, or none; 1 of 2 have it",
+        ),
+        ('[{"question": ' + "7" * 5000 + "}]", "qa.json:1: not JSON that can be read: Exceeds the limit"),
         ([{"context_text": "甲", "title": "乙"}], r"`qas`, a list. Received: .*keys \['context_text', 'title'\]"),
         ([{"question": "甲", "passages": [3]}], "passages must be strings"),
     ],
@@ -220,6 +227,13 @@ def test_no_file(tmp_path):
     for path in (tmp_path / "no.json", tmp_path, "~nobody-of-that-name/qa.json"):
         with pytest.raises(InputError, match="cannot be read"):
             read_qa(path)
+    with pytest.raises(InputError, match="`path` must be a file of questions"):
+        read_qa(None)
+
+
+def test_numbers_are_answers(tmp_path):
+    (example,) = read_qa(written(tmp_path, squad({"question": "甲", "answers": [3, 1.5, 10**400]})))
+    assert example.answers == ("3", "1.5", "1" + "0" * 400)
 
 
 def test_another_encoding(tmp_path):

@@ -16,7 +16,7 @@ from nlpgen.reading.example import fingerprint
 from nlpgen.reading.mlm_reader import distinct
 from nlpgen.reading.rows import RowReader, TrainingRows
 from nlpgen.reading.scoring import pointer_span_scores, slot_span_scores, span_at
-from nlpgen.reading.windows import read_passages
+from nlpgen.reading.windows import Passage, matchable, read_passages
 from tests.helpers import array, assert_close, random_text
 from tests.reading.helpers import FAST, SMALL, examples, tiny_mlm
 from tests.reading.test_decoding import article_decodes
@@ -628,11 +628,13 @@ def test_a_run_with_other_options_or_data_does_not_go_on(kept, changes, message)
 
 
 def test_a_run_that_goes_on_may_change_how_long_it_trains_and_what_it_says(tmp_path, capsys):
-    before = fit_again(tmp_path / "run")
+    before = fit_again(tmp_path / "run", seed=np.int64(0), batch_size=np.int64(16))
     changed = fit_again(tmp_path / "run", epochs=2, patience=1, threshold=0.3, verbose=True)
     assert changed.history_[0] == before.history_[0]
     assert len(changed.history_) == 2
     assert capsys.readouterr().out.startswith("epoch 2 ")
+    before.save(tmp_path / "reader")
+    assert MLMReader.load(tmp_path / "reader").seed == 0
 
 
 @pytest.mark.parametrize(
@@ -695,6 +697,27 @@ def test_hard_negatives_are_like_the_question():
     assert set(foreign) == {"甲山水月"}
 
 
+def test_what_cuts_a_token_is_an_answer_only_where_nothing_else_is():
+    both = Passage("9岁，19岁", [0] * 5, [(0, 1), (1, 2), (2, 3), (3, 5), (5, 6)])
+    assert both.spans_of(["9岁"]) == [(0, 1)]
+    assert both.spans_of(["岁，1"]) == [(1, 3)]
+    assert Passage("才19岁", [0] * 3, [(0, 1), (1, 3), (3, 4)]).spans_of(["9岁", "7"]) == [(1, 2)]
+
+
+@pytest.mark.parametrize("text", ["甲 乙", "甲　乙", "甲,乙", "甲，乙", "甲、乙", "甲､乙", "甲；乙"])
+def test_marks_of_lists_are_equal(text):
+    (passage,) = read_passages(tiny_mlm().tokenizer, [text])
+    assert matchable(text) == "甲,乙"
+    assert [passage.text[slice(*passage.stretch(*span))] for span in passage.spans_of(["甲、乙"])] == [text]
+
+
+def test_why_nothing_is_learned():
+    made = [QAExample("天？", "甲乙丙丁天", answer) for answer in ("天", "甲乙丙丁", "月")]
+    rows = rows_of([*made, QAExample("天？", [" ", ""], "天")], rate=0.0)
+    fits = "no answer that fits stands in a passage"
+    assert rows.unlearned == [(1, fits), (2, fits), (3, "no tokens")]
+
+
 def test_windows_cover_a_passage():
     (passage,) = read_passages(tiny_mlm().tokenizer, ["甲乙丙丁天地人山水火木日月"])
     assert passage.windows(6, 3) == [(0, 6), (3, 9), (6, 12), (9, 13)]
@@ -715,15 +738,19 @@ def test_odd_passages(name):
     answer = reader.set_params(threshold=0.0).answer("天？", ["", "龘靐😀"], top_k=2)  # no token that it knows
     assert answer.passage == 1
     assert answer.text == "龘靐😀"[answer.start : answer.end] != ""
-    with pytest.warns(InputWarning, match="1 of 1 questions have more than 5 tokens and were cut"):
-        reader.answer("天地人山水火", ["天地"])
+    pair = "天地人山水火", ["天地"]
+    for call, argument in ((reader.answer, pair), (reader.answer_batch, ([pair],))):
+        with pytest.warns(InputWarning, match="1 of 1 questions have more than 5 tokens and were cut") as caught:
+            call(*argument)
+        assert caught[0].filename == __file__
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         reader.answer("天地人山水", ["天地"])
     long = reader.answer("天？", ["日月" * 30], top_k=3)
     assert all(1 <= len(each.text) <= 3 for each in [long, *long.alternatives])  # the slots
-    with pytest.warns(InputWarning, match="1 of 2 questions have more than 5 tokens and were cut"):
+    with pytest.warns(InputWarning, match="1 of 2 questions have more than 5 tokens and were cut") as caught:
         reader.set_params(epochs=1).fit([*examples(1, 0), QAExample("天地人山水火", "天地", "地")])
+    assert caught[0].filename == __file__
 
 
 @pytest.mark.parametrize(
@@ -733,7 +760,7 @@ def test_odd_passages(name):
         ({"loss": "crf", "negatives": "all", "negative_rate": 1}, r"(?s)negative_rate.*negatives.*loss"),
         ({"passage_length": 30}, "The model reads 32 tokens, but question, window and answer may have 42"),
         ({"stride": 12}, "`stride` must be less than `passage_length`"),
-        ({"decoding": "greedy"}, "vote='bert4keras'"),
+        ({"decoding": "greedy", "answer_length": 1}, r"(?s)needs `vote='bert4keras'`\n.*answer_length.*Correct them"),
         ({"iterations": 3}, "`iterations` must be one of"),
         ({"iterations": 2.0}, "`iterations` must be one of"),
         ({"threshold": -1}, "`threshold` must be a number"),
@@ -754,8 +781,6 @@ def test_wrong_calls():
             reader.answer_batch(pairs)
     with pytest.raises(InputError, match="empty question"):
         reader.answer(" ", "天")
-    with pytest.raises(InputError, match="must be one of cmrc2018"):
-        reader.evaluate(examples(1, 0), "squad")
     with pytest.raises(InputError, match="list of QAExample"):
         reader.fit([("天？", "天")])
     with pytest.raises(InputError, match="`mlm` must be a MaskedLM"):
@@ -768,6 +793,9 @@ def test_wrong_calls():
         Seq2SeqReader(tiny_mlm()).answer("天？", "天")
     with pytest.raises(InputError, match="`beam_width` must be a whole number"):
         Seq2SeqReader(tiny_mlm(), **SMALL, beam_width=0).fit(examples(2, 0))
+    for metric in ("squad", ["cmrc2018"]):
+        with pytest.raises(InputError, match="must be one of cmrc2018"):
+            reader.evaluate(examples(1, 0), metric)
     with pytest.raises(InputError, match="question, window and answer may have 34"):
         Seq2SeqReader(tiny_mlm(), **SMALL | {"passage_length": 23}).fit(examples(2, 0))
     with pytest.raises(InputError, match="Only vote='probability'"):
@@ -780,6 +808,14 @@ def test_wrong_calls():
     reader.model_ = reader._new_model()
     with pytest.raises(NonFiniteOutput, match="NaN or infinity for '天？'"):
         reader.answer("天？", "天")
+
+
+def test_answers_that_hold_unknown_characters_vote_for_themselves(embedded):
+    """`龘` and `靐` are both [UNK]."""
+    reader = MLMReader(embedded, **SMALL, vote="bert4keras")
+    reader.model_ = Dice(embedded)
+    found = reader.answer_batch([("天？", ["龘", "靐"])] * 200, top_k=2)
+    assert any({"龘", "靐"} == {each.text for each in [answer, *answer.alternatives]} for answer in found)
 
 
 class Dice:

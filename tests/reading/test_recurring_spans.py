@@ -65,8 +65,9 @@ def test_seeds():
 
 
 def test_wrong_input():
-    with pytest.raises(InputError, match="shortest"):
-        recurring_spans([TEXT], shortest=3, longest=2)
+    for options in ({"shortest": 3, "longest": 2}, {"per_text": 1.5}, {"longest": None}):
+        with pytest.raises(InputError, match="whole numbers, 1 <= shortest"):
+            recurring_spans([TEXT], **options)
     with pytest.raises(InputError):
         recurring_spans([3])
     with pytest.raises(InputError):

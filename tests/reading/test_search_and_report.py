@@ -243,6 +243,12 @@ def test_report(tmp_path):
     assert len(page) < 5000
     with pytest.raises(InputError, match="4 examples and 1 answers"):
         write_report(tmp_path / "x.html", examples, answers[:1])
+    with pytest.raises(InputError, match=r"must be what `answer_batch` gives\. Received: '对'"):
+        write_report(tmp_path / "x.html", examples, [*answers[:3], "对"])
+    with pytest.raises(InputError, match=r"`most` must be a whole number, 0 or more\. Received: -1"):
+        write_report(tmp_path / "x.html", examples, answers, most=-1)
+    with pytest.raises(InputError, match=r"`metric` must be one of .* Received: \['cmrc2018'\]"):
+        write_report(tmp_path / "x.html", examples, answers, metric=["cmrc2018"])
     (tmp_path / "folder").mkdir()
     for place in (tmp_path / "no" / "x.html", tmp_path / "folder", "~nobody-of-that-name/x.html"):
         with pytest.raises(OutputError, match=f"{place} cannot be written"):

@@ -3,6 +3,7 @@
 import json
 
 from nlpgen.checkpoints import open_folder, save_folder
+from nlpgen.checkpoints.files import plain_number
 from nlpgen.errors import ConfigError, InputError, WeightsMismatch
 from nlpgen.prompts.saving import weights_sha256
 
@@ -28,7 +29,7 @@ def save_learned(folder, estimator, params, learned, tensors, model=None, files=
     config = {"estimator": type(estimator).__name__, "params": params, "learned": learned}
     if model is not None:
         config["model_sha256"] = weights_sha256(model)
-    size = len(json.dumps(config, ensure_ascii=False, indent=1).encode("utf-8"))
+    size = len(json.dumps(config, ensure_ascii=False, indent=1, default=plain_number).encode("utf-8"))
     if size > MAX_CONFIG_BYTES:
         raise InputError(f"{size:,} bytes of examples are more than a folder of {MAX_CONFIG_BYTES:,}. Fit on fewer.")
     save_folder(folder, config, tensors, files=files)
