@@ -26,7 +26,8 @@ its questions, trained on the others). No passage is in two of training, validat
 which training and validation set share.
 
 With `--work` each reader that was trained and each row stay in a folder, by what made them: the same command goes on
-from there, and several, of other sizes or readers, may run side by side and be gathered by one that asks for all.
+from there, and several, of other sizes or readers, may run side by side and be gathered by one that asks for all. They
+know nothing of the code that made them: after a change of it delete the `.json` of a row to have it scored again.
 """
 
 import argparse

@@ -8,7 +8,8 @@ of them. The best epoch is chosen on about `--valid` questions that are held out
 passages; on them, and on as many with a passage of another question, temperature and threshold are fitted; a threshold
 with which nothing is answered is best by F1 where a reader is seldom right, and `--threshold 0` is then of more use.
 The dev set is only scored at the end, by the reader as it was saved (in float16), with and without the threshold, and
-never chosen by.
+never chosen by. With `--trained FOLDER` a reader is not trained, only calibrated and scored anew (and saved, with
+`--save`).
 """
 
 import argparse
@@ -20,7 +21,7 @@ import numpy as np
 from machine import machine
 
 from nlpgen import MaskedLM, MLMReader, QAExample, Seq2SeqReader, SpanReader, read_qa
-from nlpgen.reading import Retriever
+from nlpgen.reading import Retriever, answer_scores
 
 READERS = {"mlm": MLMReader, "span": SpanReader, "seq2seq": Seq2SeqReader}
 
@@ -32,6 +33,7 @@ def main(arguments=None):
     parser.add_argument("--train", required=True)
     parser.add_argument("--dev", required=True)
     parser.add_argument("--work", help="a folder for the state of the run, six times the size of the model")
+    parser.add_argument("--trained", help="a reader, or the name of an embedded one")
     parser.add_argument("--save")
     parser.add_argument("--questions", type=int, help="of the training set; all by default")
     parser.add_argument("--dev-questions", type=int, help="of the dev set; all by default")
@@ -51,6 +53,30 @@ def main(arguments=None):
     valid, train = by_passage(shuffled(read_qa(options.train), options.seed), options.valid)
     train = train[: options.questions]
     dev = shuffled(read_qa(options.dev), 0)[: options.dev_questions]
+    if options.trained:
+        reader = READERS[options.reader].load(options.trained, threshold=options.threshold)
+    else:
+        reader = trained(options, train, valid)
+    unanswerable = mismatched(valid)
+    calibration = reader.calibrate(valid + unanswerable)
+    print(calibration)
+    reader.set_params(threshold=None)  # who trains it further has one fitted; it keeps this one
+    if options.save:
+        reader.save(options.save, dtype="float16")
+        reader = READERS[options.reader].load(options.save)
+    none = [[each.no_answer for each in answers(reader, examples)] for examples in (valid, unanswerable)]
+    right = np.mean(np.subtract.outer(none[1], none[0]) > 0)
+    print(f"no answer is likelier for a question without one than for one with, in {right:.1%} of pairs")
+    begin, found = time.perf_counter(), answers(reader, dev)
+    rate = len(dev) / (time.perf_counter() - begin)
+    report("dev", dev, found)
+    if calibration["threshold"]:
+        report("dev, always answered", dev, answers(reader.set_params(threshold=0.0), dev))
+    print(f"{rate:.2f} questions per second; {machine('tensorflow', 'keras')}")
+
+
+def trained(options, train, valid):
+    """The reader, of its best epoch."""
     reader = READERS[options.reader](
         MaskedLM.from_pretrained(options.model, dtype=options.dtype),
         answer_length=options.answer_length,
@@ -69,25 +95,14 @@ def main(arguments=None):
     seconds = sum(epoch["seconds"] for epoch in reader.history_)
     print(f"{time.perf_counter() - begin:.0f} s, {time.process_time() - cpu:.0f} s of processors")
     print(f"{len(train)} questions, {len(train) * len(reader.history_) / seconds:.1f} per second while training")
-    unanswerable = mismatched(valid)
-    calibration = reader.calibrate(valid + unanswerable)
-    print(calibration)
-    reader.set_params(threshold=None)  # who trains it further has one fitted; it keeps this one
-    if options.save:
-        reader.save(options.save, dtype="float16")
-        reader = READERS[options.reader].load(options.save)
-    none = [[each.no_answer for each in answers(reader, examples)] for examples in (valid, unanswerable)]
-    right = np.mean(np.subtract.outer(none[1], none[0]) > 0)
-    print(f"no answer is likelier for a question without one than for one with, in {right:.1%} of pairs")
-    begin = time.perf_counter()
-    scores = reader.evaluate(dev)
-    rate = len(dev) / (time.perf_counter() - begin)
-    found = {"": scores}
-    if calibration["threshold"]:
-        found[", always answered"] = reader.set_params(threshold=0.0).evaluate(dev)
-    for name, each in found.items():
-        print(f"dev{name}: EM {each['exact_match']:.2f}, F1 {each['f1']:.2f}, ECE {each['ece']:.3f}")
-    print(f"{rate:.2f} questions per second; {machine('tensorflow', 'keras')}")
+    return reader
+
+
+def report(name, examples, found):
+    scores = answer_scores(examples, found)
+    print(f"{name}: EM {scores['exact_match']:.2f}, F1 {scores['f1']:.2f}, ECE {scores['ece']:.3f}")
+    lengths = [len(each.text) for each in found], [len(each.answers[0]) for each in examples]
+    print("characters of an answer, and of a right one, medians: {:.0f}, {:.0f}".format(*map(np.median, lengths)))
 
 
 def answers(reader, examples):

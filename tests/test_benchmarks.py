@@ -156,6 +156,9 @@ def test_a_reader_from_texts_alone_and_from_files_made_here(monkeypatch, request
     assert "16 questions, " in out
     assert "% of pairs" in out
     assert "dev: EM " in out
+    train_reader.main(["--trained", str(tmp_path / "saved"), *files])
+    again = capsys.readouterr().out
+    assert out.split("% of pairs")[1].split(" questions per")[0].rsplit("\n", 1)[0] in again
     passage = "甲乙日丙丁"
     answer = MLMReader.load(tmp_path / "saved").set_params(threshold=0.0).answer("天地人？", passage)
     assert answer.text == passage[answer.start : answer.end] != ""

@@ -70,15 +70,7 @@ class Reader(Estimator):
         model = self._new_model()
         rows_of = self._row_reader(model)
         training = TrainingRows(rows_of, examples, self._longest(), self.negative_rate, self.negatives, self.seed)
-        if training.unlearned:
-            i, why = training.unlearned[0]
-            warnings.warn(
-                f"{len(training.unlearned)} of {len(examples)} examples cannot be learned from and were left out, the "
-                f"first is {i}: {why}. All are in `unlearned_`.",
-                InputWarning,
-                stacklevel=3,
-            )
-        self._warn_of_cut(training.cut, len(examples), stacklevel=4)
+        self._warn_of_rows(training, len(examples))
         drawn, generator = [], None
 
         def lengths(epoch):
@@ -359,16 +351,27 @@ class Reader(Estimator):
                 found[question].append(each)
             for each, (_, passages) in zip(found, part, strict=True):
                 pools.append(pooled(each, top_k) if self.vote == "probability" else voted(each, passages))
-        self._warn_of_cut(cut, len(pairs), stacklevel=5)
+        self._warn_of_cut(cut, len(pairs))
         return pools
 
-    def _warn_of_cut(self, cut, count, stacklevel):
+    def _warn_of_rows(self, training, count):
+        if training.unlearned:
+            i, why = training.unlearned[0]
+            warnings.warn(
+                f"{len(training.unlearned)} of {count} examples cannot be learned from and were left out, the first is "
+                f"{i}: {why}. All are in `unlearned_`.",
+                InputWarning,
+                stacklevel=4,
+            )
+        self._warn_of_cut(training.cut, count)
+
+    def _warn_of_cut(self, cut, count):
         if cut:
             warnings.warn(
                 f"{cut} of {count} questions have more than {self.question_length - 1} tokens and were cut. "
                 "Shorten them, or raise `question_length`.",
                 InputWarning,
-                stacklevel=stacklevel,
+                stacklevel=5,
             )
 
     def _reads(self, model, rows, pairs):
