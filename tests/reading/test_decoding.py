@@ -198,12 +198,14 @@ def span(text, passage, start, score):
     return Span(text, passage, start, start + len(text), text, score)
 
 
-def read(text, index, odds, longest=3):
-    """A passage of a token for each character, with odds of some spans, `{(first, last): odds}`."""
-    scores = np.full((longest, len(text)), HIDDEN, "float32")
+def read(tokens, index, odds, longest=3):
+    """A passage of these tokens, each a character where it is a string, with `{(first, last): odds}` of some spans."""
+    scores = np.full((longest, len(tokens)), HIDDEN, "float32")
     for (first, last), value in odds.items():
         scores[last - first, first] = np.log(value)
-    return Read(Passage(text, list(range(len(text))), [(i, i + 1) for i in range(len(text))]), index, scores)
+    ends = list(itertools.accumulate(map(len, tokens)))
+    offsets = list(zip([0, *ends[:-1]], ends, strict=True))
+    return Read(Passage("".join(tokens), list(range(len(tokens))), offsets), index, scores)
 
 
 def test_pooling_by_hand():
@@ -242,6 +244,9 @@ def test_all_places_of_an_answer_are_added():
     two = [read("ｇＯ天go", 0, {(0, 1): 1.0, (3, 4): 2.0}), read("GO", 1, {(0, 1): 3.0})]
     answer = answer_of(pooled(two), 1, "probability")
     assert (answer.text, answer.passage, answer.score) == ("GO", 1, pytest.approx(6 / 7))
+    answer = answer_of(pooled([read(["o", "天", "go"], 0, {(0, 0): 2.0, (2, 2): 3.0})]), 2, "probability")
+    found = [(each.text, each.score) for each in (answer, *answer.alternatives)]
+    assert found == [("go", pytest.approx(3 / 6)), ("o", pytest.approx(2 / 6))]
 
 
 def test_alternatives_change_nothing_of_the_answer():

@@ -114,14 +114,46 @@ def test_what_is_known_before_a_training(tmp_path):
     assert {name: getattr(MLMReader.load(tmp_path), name) for name in known} == known
 
 
+@pytest.mark.parametrize("fitted", ["mlm"], indirect=True)
+def test_calibration_errors_by_hand(fitted):
+    """Of the best answers, bin by bin, where a quarter of the questions are said to have none."""
+    made = [each if i % 4 else dataclasses.replace(each, answers=[]) for i, each in enumerate(examples(60, 1, True))]
+    reader, pairs = copy.copy(fitted).set_params(threshold=0.0), [(each.question, each.passages) for each in made]
+    found, errors = reader.calibrate(made), {}
+    for name, temperature in (("ece_after", found["temperature"]), ("ece_before", 1.0)):
+        reader.temperature_, gaps = temperature, [0] * 15
+        for example, answer in zip(made, reader.answer_batch(pairs), strict=True):
+            gaps[min(int(answer.score * 15), 14)] += answer.score - (answer.text in example.answers)
+        errors[name] = sum(map(abs, gaps)) / 60
+    assert {name: found[name] for name in errors} == pytest.approx(errors)
+    assert min(errors.values()) > 0.02
+    assert abs(errors["ece_before"] - errors["ece_after"]) > 0.01
+
+
+@pytest.mark.parametrize("fitted", ["mlm"], indirect=True)
+def test_an_epoch_is_judged_by_answers_at_a_threshold_of_a_half(fitted):
+    """Before a temperature is fitted, where some of the validation questions have no answer."""
+    reader = copy.copy(fitted).set_params(threshold=0.5)
+    reader.temperature_ = 1.0
+    best = max(each["score"] for each in fitted.history_)
+    assert reader.evaluate(examples(60, 1, True))["average"] == pytest.approx(best)
+
+
 def test_a_metric_to_choose_by():
-    """Where two answers are right CJRC's gives half a point to one of them, CMRC's a whole one."""
-    train, both = examples(24, 0), [QAExample("火？", ["日"], ["日", "月"])]
+    """Where two answers are right CJRC's gives half a point to one of them, CMRC's a whole one.
+
+    As all questions have an answer the reader answers them, though it has learned that there is none.
+    """
+    train, both = [QAExample("火？", "天", [])] * 24, [QAExample("火？", ["日"], ["日", "月"])]
     options = FAST | {"epochs": 1, "batch_size": 24}
     reader = MLMReader(tiny_mlm(), **options).fit(train, both, metric="cjrc")
     assert reader.history_[0]["score"] == reader.evaluate(both, "cjrc")["average"] == 50
     assert reader.evaluate(both)["average"] == 100
-    assert reader.calibration_["ece_before"] == pytest.approx(reader.evaluate(both, "cjrc")["ece"], abs=1)
+    assert reader.calibration_["ece_after"] == pytest.approx(reader.answer("火？", "日").score)  # which is not right
+    reader.temperature_ = 1.0
+    unsure = reader.answer("火？", "日")
+    assert reader.calibration_["ece_before"] == pytest.approx(unsure.score)
+    assert unsure.score < unsure.no_answer
     assert reader.fit(train).calibration_ is None
     with pytest.raises(InputError, match="`metric` must be one of"):
         reader.calibrate(both, "squad")
@@ -339,6 +371,21 @@ def test_only_hidden_slots_are_learned(loss):
     length = inputs["column_mask"].sum(axis=1)[0]
     assert (read[..., :length] == np.where(asked[..., None], said, 0)[..., :length]).all()
     assert (read[..., length:] < -1e8).all()
+
+
+def test_how_many_slots_are_hidden():
+    """Of the answer and its end any number of tokens is as likely, and each of them (Ghazvininejad et al., 2019)."""
+    reader, n = MLMReader(tiny_mlm(), **SMALL, iterations=2), 5000
+    model = reader._fitted()
+    made = [QAExample("天？", "甲乙丙", "甲乙丙")]
+    rows = TrainingRows(RowReader(model.tokenizer, 5, 11, 6), made, 3, 0.0, "random", 0).draw(1)
+    inputs = {name: np.repeat(x, n, axis=0) for name, x in reader._inputs(model, rows, 24).items()}
+    inputs, _, _ = reader._targets(model, rows * n, inputs, np.random.default_rng(0))
+    hidden = inputs["token_ids"][:, 1:5] == model.tokenizer.mask_id
+    counts = np.bincount(hidden.sum(axis=1), minlength=5)
+    # Half of the rows show nothing, the others 0 to 3 of 4; within four standard errors.
+    for count, share in zip([*counts, *hidden.sum(axis=0)], [0, *[1 / 8] * 3, 5 / 8, *[13 / 16] * 4], strict=True):
+        assert abs(count - n * share) <= 4 * np.sqrt(n * share * (1 - share))
 
 
 @pytest.mark.backends
@@ -688,10 +735,23 @@ def test_negatives_have_no_answer(negatives):
     assert right > 35
 
 
+def test_negatives_by_hand():
+    """All windows of its own passages without an answer, even one that is too long; all of others' passages."""
+    made = [QAExample("天？", ["日天地天地天地甲乙丙丁天地", "山水"], ["日", "甲乙丙丁"])]
+    made += [QAExample("地？", "月", "月")]
+    rows, found = rows_of(made, rate=0.9), set()
+    for row in (row for epoch in range(1, 100) for row in rows.draw(epoch) if not row.spans):
+        found.add((row.index, row.passage.text[row.begin : row.end]))
+    own = {((0, 0), "天地天地甲乙"), ((0, 0), "丙丁天地"), ((0, 1), "山水")}
+    windows = ("日天地天地天", "天地天地甲乙", "地甲乙丙丁天", "丙丁天地", "山水")
+    assert found == own | {((0, None), "月"), *(((1, None), text) for text in windows)}
+
+
 def test_hard_negatives_are_like_the_question():
     made = [QAExample("山水？", ["山水日"], ["日"]), QAExample("甲？", ["甲山水月"], ["月"])]
     made += [QAExample("丁？", [f"丁{c}丁"], [c]) for c in "乙丙天地人"]
-    drawn = [row for epoch in range(1, 40) for row in rows_of(made, "bm25", 0.9).draw(epoch)]
+    rows = rows_of(made, "bm25", 0.9)
+    drawn = [row for epoch in range(1, 40) for row in rows.draw(epoch)]
     foreign = [row.passage.text for row in drawn if row.index == (0, None)]
     assert len(foreign) > 10
     assert set(foreign) == {"甲山水月"}

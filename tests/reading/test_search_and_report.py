@@ -228,15 +228,28 @@ def test_report(tmp_path):
         Answer("", 0.7, None, 0, 0, [], 0.7),
     ]
     scores = write_report(tmp_path / "report.html", examples, answers)
-    assert scores["exact_match"] == 25
-    assert scores["no_answer_accuracy"] == 0
+    groups = scores["groups"]  # F1: 80 of 北京市, 100 of 对, 0 of the others
+    assert groups["地"] == pytest.approx({"exact_match": 0, "f1": 80, "average": 40, "questions": 1})
+    assert groups[""] == pytest.approx({"exact_match": 100 / 3, "f1": 100 / 3, "average": 100 / 3, "questions": 3})
+    assert {name: value for name, value in scores.items() if name != "groups"} == pytest.approx(
+        {
+            "exact_match": 100 / 4,
+            "f1": 180 / 4,
+            "average": (100 + 180) / 8,
+            "questions": 4,
+            "has_answer_exact_match": 100 / 3,  # of the three that have one
+            "has_answer_f1": 180 / 3,
+            "no_answer_accuracy": 0,
+            "ece": (0.9 + (1 - 0.8) + 0.4 + 0.7) / 4,  # each in a bin of its own
+        }
+    )
     page = (tmp_path / "report.html").read_text("utf-8")
     assert "3 of 4 questions" in page
     assert "首都&lt;是&gt;哪里？" in page
     assert f'<mark class="both">北京</mark><mark class="found">市</mark>&amp;{"乙" * 9}<mark class="right">北京' in page
-    assert f"<tr><th>地: f1</th><td>{scores['groups']['地']['f1']:.2f}</td></tr>" in page
+    assert "<tr><th>地: f1</th><td>80.00</td></tr>" in page
     assert "…甲" in page
-    assert f"<tr><th>ece (0 to 1)</th><td>{scores['ece']:.2f}</td></tr>" in page
+    assert "<tr><th>ece (0 to 1)</th><td>0.55</td></tr>" in page
     assert page.index("没有？") < page.index("首都")  # the worst first
     assert "对吗？" not in page
     assert '<mark class="right">空</mark>' in page
