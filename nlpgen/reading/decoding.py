@@ -208,7 +208,7 @@ def _places(reads, top_k):
     heads = by_head(places)
     for n, read in enumerate(reads):
         for key, spans in read.passage.places(heads).items():
-            places[key] |= {(n, *span) for span in spans if read.possible(*span) and read.passage.key(*span) == key}
+            places[key] |= {(n, *span) for span, exact in spans.items() if exact and read.possible(*span)}
     return counted, further
 
 

@@ -61,14 +61,17 @@ class Passage:
         where there are no others.
         """
         found = self.places(by_head({matchable(answer.strip()) for answer in answers} - {""}))
-        exact = {span for text, spans in found.items() for span in spans if self.key(*span) == text}
+        exact = {span for spans in found.values() for span, is_exact in spans.items() if is_exact}
         return sorted(exact or {span for spans in found.values() for span in spans})
 
     def places(self, heads):
-        """`{text: {(first, last), …}}`: the tokens of every occurrence; a token that one cuts is part of it.
+        """The tokens of every occurrence; a token that one cuts is part of it.
 
         Args:
             heads: the texts, see `by_head`.
+
+        Returns:
+            `{text: {(first, last): whether no token is cut}}`.
         """
         found, whole = {}, self.matched
         starts, ends = [start for start, _ in self.offsets], [end for _, end in self.offsets]
@@ -78,7 +81,9 @@ class Passage:
                     if whole.startswith(text, at):
                         first, last = bisect.bisect_right(ends, at), bisect.bisect_left(starts, at + len(text)) - 1
                         if first <= last:
-                            found.setdefault(text, set()).add((first, last))
+                            whole_tokens = starts[first] == at and ends[last] == at + len(text)
+                            exact = whole_tokens or self.key(first, last) == text  # white space may be part of tokens
+                            found.setdefault(text, {})[first, last] = exact
         return found
 
 
