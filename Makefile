@@ -16,9 +16,10 @@ demo: .venv/installed
 test test-all: export OMP_NUM_THREADS = 1
 test test-all: export TF_NUM_INTRAOP_THREADS = 1
 test test-all: export TF_NUM_INTEROP_THREADS = 1
+# On JAX most of the time is compiling.
 test: .venv/installed-test
 	$(PYTEST) -m "not slow"
-	KERAS_BACKEND=jax $(PYTEST) -m "backends and not slow" tests/models
+	KERAS_BACKEND=jax XLA_FLAGS=--xla_backend_optimization_level=0 $(PYTEST) -m "backends and not slow" tests/models
 	KERAS_BACKEND=torch $(PYTEST) -m "backends and not slow"
 
 # What takes minutes too, and all that is marked `backends` on JAX, which compiles for long.
