@@ -75,7 +75,7 @@ SETS = {
 }
 TRAINED_ON = {"dureader_robust": "cmrc2018"}  # where it is another set
 
-MEASURES = ("EM", "F1", "ECE before", "ECE after", "always answering: EM", "F1")
+MEASURES = ("EM", "F1", "ECE before", "ECE after", "always answering: EM", "always answering: F1")
 
 
 def main(arguments=None):
@@ -230,21 +230,28 @@ def scores(reader, test, metric, file):
 
 
 def by_size(rows, column):
-    """`{reader: {questions: values of the seeds}}` of one of the MEASURES, by rising numbers of questions."""
+    """`{reader: {questions: values of the seeds}}` of one of the MEASURES, by rising numbers of questions; of those
+    that have it.
+    """
     found = {}
     for name, count, _, row in sorted(rows, key=lambda row: row[1]):
-        found.setdefault(name, {}).setdefault(count, []).append(row[column])
+        if row[column] is not None:
+            found.setdefault(name, {}).setdefault(count, []).append(row[column])
     return found
 
 
 def print_seeds(rows):
-    """EM and F1, a line a reader and a column a number of questions: the mean of the seeds, and each."""
-    for column in (0, 1):
+    """Each of the MEASURES, a line a reader and a column a number of questions: the mean of the seeds, and each."""
+    counts = sorted({count for _, count, _, _ in rows})
+    for column, measure in enumerate(MEASURES):
         sizes = by_size(rows, column)
-        print("\n| " + " | ".join([MEASURES[column], *map(str, next(iter(sizes.values())))]) + " |")
-        print("|---" * (1 + len(next(iter(sizes.values())))) + "|")
+        if not sizes:
+            continue
+        print("\n| " + " | ".join([measure, *map(str, counts)]) + " |")
+        print("|---" * (1 + len(counts)) + "|")
         for name, values in sizes.items():
-            cells = [f"{np.mean(v):.1f} ({', '.join(f'{each:.1f}' for each in v)})" for v in values.values()]
+            seeds = [values.get(count, []) for count in counts]
+            cells = [f"{np.mean(v):.1f} ({', '.join(f'{each:.1f}' for each in v)})" if v else "" for v in seeds]
             print("| " + " | ".join([name, *cells]) + " |")
     print()
 

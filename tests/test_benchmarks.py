@@ -120,11 +120,15 @@ def test_reading_on_files_made_here(reading, tmp_path, capsys):
 
 
 def test_means_of_the_seeds(reading, capsys):
-    rows = [("span", 32, 0, [1.0, 9.0]), ("span", 16, 0, [0.5, 3.0]), ("mlm", 16, 0, [2.0, 4.0])]
-    reading.print_seeds([*rows, ("span", 16, 1, [1.5, 5.0]), ("mlm", 32, 0, [6.0, 8.0])])
+    """Of each measure; without an ECE there is no cell, and no line for a reader that has none."""
+    none = [None] * 3
+    rows = [("span", 32, 0, [1.0, 9.0, None, *none]), ("span", 16, 0, [0.5, 3.0, 7.0, *none])]
+    rows += [("mlm", 16, 0, [2.0, 4.0, None, *none]), ("span", 16, 1, [1.5, 5.0, 9.0, *none])]
+    reading.print_seeds([*rows, ("mlm", 32, 0, [6.0, 8.0, None, *none])])
     assert capsys.readouterr().out.split("\n\n") == [
         "\n| EM | 16 | 32 |\n|---|---|---|\n| span | 1.0 (0.5, 1.5) | 1.0 (1.0) |\n| mlm | 2.0 (2.0) | 6.0 (6.0) |",
         "| F1 | 16 | 32 |\n|---|---|---|\n| span | 4.0 (3.0, 5.0) | 9.0 (9.0) |\n| mlm | 4.0 (4.0) | 8.0 (8.0) |",
+        "| ECE before | 16 | 32 |\n|---|---|---|\n| span | 8.0 (7.0, 9.0) |  |",
         "",
     ]
 
